@@ -1,4 +1,4 @@
-# Everything a developer does. GNU make 3.81 (macOS) and newer; needs only Python 3.11 or newer.
+# Developer tasks. Needs GNU make 3.81 (macOS) or newer and Python 3.11 or newer.
 
 PYTHON ?= python3
 JOBS   ?= 2
@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 		echo "could not create $(VENV): on Debian or Ubuntu, install python3-venv" >&2; exit 1; }
 	@echo "installing into $(VENV) (only when pyproject.toml or .ci/constraints.txt changed)"
 	@$(PIP) install -qq --constraint .ci/constraints.txt --upgrade pip
-	@# What is imported is compiled then; most modules of the dependencies never are.
+	@# Modules are compiled on first import; most of the dependencies' modules never are.
 	@$(PIP) install -qq --no-compile --constraint .ci/constraints.txt --editable '.[all]' \
 		--group dev
 	@touch $@
@@ -62,25 +62,25 @@ cov: install ## Run the tests with branch coverage and name the lines that nothi
 	@bash .ci/system-packages
 	$(PYTEST) -n $(JOBS) -m "not (bench or spark)" --benchmark-disable --cov --cov-report=term-missing $(ARGS)
 
-coverage: install ## Hold the branch coverage of the processors at what is reached (.ci/coverage)
+coverage: install ## Check that the branch coverage of the processors does not drop (.ci/coverage)
 	$(PYTEST) tests/processors -p no:xdist -m "not (slow or bench)" --benchmark-disable --cov --cov-config=.ci/coverage $(ARGS)
 
-docs: install ## Write docs/reference from the code and test what the docs say
+docs: install ## Write docs/reference from the code and test the documentation
 	$(BIN)/python docs/generate.py
 	$(PYTEST) $(DOCS_TESTS) $(ARGS)
 
 bench: install ## Measure the ratios of tests/bench on a quiet machine
 	$(PYTEST) $(or $(ARGS),tests/bench) -m bench -p no:xdist --benchmark-enable --timeout 900
 
-bench-peers: install ## Measure capture beside OpenTelemetry's, in an environment of its own
+bench-peers: install ## Compare capture with OpenTelemetry's instrumentation, in a separate environment
 	$(PYTEST) tests/bench/test_capture_peers.py -m bench -p no:xdist --benchmark-enable $(ARGS)
 
-soak: install ## Run the slow and the fault tests long, and the generated ones with many more examples
+soak: install ## Run the slow and fault tests for longer, and the generated ones with many more examples
 	@bash .ci/system-packages
 	SOAK=1 $(PYTEST) -n $(JOBS) -m "(slow or fault or hypothesis) and not (bench or spark)" --benchmark-disable --timeout 3600 $(ARGS)
 	@$(MAKE) --no-print-directory test-clocks ARGS=--everything
 
-test-clocks: install ## Run what reads the clock on other dates, over midnight and on 29 February
+test-clocks: install ## Run the tests that read the clock on other dates, over midnight and on 29 February
 	@bash .ci/system-packages
 	@bash .ci/system-packages clocks
 	$(BIN)/python -m tests.clocks.run --jobs $(JOBS) $(ARGS)
@@ -91,7 +91,7 @@ sqlalchemy-tests: install ## Run SQLAlchemy's own ORM tests without and with cap
 peer-suites: install ## Run the tests of five projects on SQLAlchemy without and with capture, and compare
 	PYTHONPATH=tests/peer_suites $(BIN)/python -m leadlog_peers.run --jobs $(JOBS) $(ARGS)
 
-sqlalchemy-floor: install ## Run what depends on SQLAlchemy on the oldest version supported (VERSION=2.0.40)
+sqlalchemy-floor: install ## Run the tests that depend on SQLAlchemy on the oldest supported version (VERSION=2.0.40)
 	bash .ci/sqlalchemy '==$(or $(VERSION),2.0.40)' $(ARGS)
 
 spark-tests: install ## Install PySpark (500 MB) and Java 17, and compare Spark with DuckDB and plain Python

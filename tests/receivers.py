@@ -1,4 +1,4 @@
-"""Real servers on loopback that alerts are sent to, as fixtures for the conftests."""
+"""Real loopback servers to which alerts are sent, as fixtures for the conftests."""
 
 import json
 import socket
@@ -15,13 +15,13 @@ from aiosmtpd.controller import Controller
 
 @attrs.define
 class Received:
-    """What a server was sent, and whether it takes anything now.
+    """The messages that a server received, and whether it accepts more.
 
     Attributes:
-        url: the Apprise URL that leads there.
+        url: the Apprise URL of the server.
         messages: title and text of each.
         refusing: whether it answers with an error.
-        arrived: set when there is a message.
+        arrived: set once a message has arrived.
     """
 
     url: str = ""
@@ -31,13 +31,13 @@ class Received:
 
     @property
     def titles(self) -> list[str]:
-        """The titles alone."""
+        """Return the titles of all messages."""
         return [title for title, _ in self.messages]
 
 
 @pytest.fixture
 def webhook() -> Iterator[Received]:
-    """A real HTTP server that takes Apprise's JSON."""
+    """Yield a real HTTP server that accepts Apprise's JSON."""
     received = Received()
 
     class Handler(BaseHTTPRequestHandler):
@@ -52,7 +52,7 @@ def webhook() -> Iterator[Received]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's signature
-            """Says nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     received.url = f"json://127.0.0.1:{server.server_port}/hook-s3cr3t-path"
@@ -66,7 +66,7 @@ def webhook() -> Iterator[Received]:
 
 @pytest.fixture
 def mailbox() -> Iterator[Received]:
-    """A real SMTP server."""
+    """Yield a real SMTP server."""
     received = Received()
 
     class Handler:

@@ -1,5 +1,6 @@
-"""Real receivers on loopback, and what stands between them and a shipper to make trouble."""
+"""Real receivers on loopback, and a proxy that injects faults in front of them."""
 
+import http.client
 import json
 import random
 import socket
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from leadlog.core.clock import format_us, new_id
 from leadlog.core.records import shape
@@ -22,7 +24,7 @@ LOG_TYPES = {category: log_type for log_type, category in CATEGORIES.items()}
 
 
 def record(category: str, at_us: int, **sections: dict[str, Any]) -> dict[str, Any]:
-    """A record of the contract with an id of its own."""
+    """Return a record of the contract with a unique id."""
     event = shape.blank(LOG_TYPES[category])
     event |= {
         "timestamp": format_us(at_us),
@@ -37,7 +39,7 @@ def record(category: str, at_us: int, **sections: dict[str, Any]) -> dict[str, A
 
 
 def append(path: Path, *events: dict[str, Any] | bytes) -> list[str]:
-    """Write lines to a file of the log; returns the event_ids."""
+    """Write lines to a file of the log; return the event_ids."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in events]
     with path.open("ab", buffering=0) as stream:
@@ -46,7 +48,7 @@ def append(path: Path, *events: dict[str, Any] | bytes) -> list[str]:
 
 
 class Trouble(ThreadingHTTPServer):
-    """Passes requests on to a receiver, and makes trouble on the way.
+    """Forwards requests to a receiver, and injects faults.
 
     Args:
         target: URL of the receiver.
@@ -54,17 +56,25 @@ class Trouble(ThreadingHTTPServer):
             receiver is reached; `items` refuses some of a bulk's records with 429; `reset` and
             `timeout` after the receiver has taken all of it.
         seed: Of the draws.
+        methods: HTTP methods that faults are injected into.
 
     Attributes:
-        made: How often each fault was made.
-        late: How many answers took so long that who asked may not have waited for them.
-        paths: Of all requests.
+        made: Number of injected faults, by fault.
+        late: Number of answers so slow that the client may not have waited for them.
+        paths: Paths of all requests.
     """
 
     daemon_threads = True
 
-    def __init__(self, target: str, faults: dict[str, float], seed: int = 1) -> None:
+    def __init__(
+        self,
+        target: str,
+        faults: dict[str, float],
+        seed: int = 1,
+        methods: tuple[str, ...] = ("POST",),
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Between)
+        self.methods = methods
         self.target = target.rstrip("/")
         self.faults = faults
         self.made: dict[str, int] = dict.fromkeys(faults, 0)
@@ -77,11 +87,11 @@ class Trouble(ThreadingHTTPServer):
 
     @property
     def host(self) -> str:
-        """Host and port."""
+        """Return host and port."""
         return f"127.0.0.1:{self.server_port}"
 
     def fault(self) -> str | None:
-        """The next request's fault."""
+        """Return the fault of the next request; None for no fault."""
         with self._guard:
             drawn = self._draw.random()
             for name, part in self.faults.items():
@@ -92,10 +102,12 @@ class Trouble(ThreadingHTTPServer):
         return None
 
     def handle_error(self, *_: Any) -> None:
-        """Says nothing: a killed shipper breaks connections."""
+        """Log nothing: a killed shipper breaks connections."""
 
 
 _LATE_SECONDS = 0.2
+_HOP = ("connection", "content-length", "transfer-encoding", "host", "date", "server", "expect")
+"""Headers of one connection, or that are made anew."""
 
 
 class _Between(BaseHTTPRequestHandler):
@@ -111,17 +123,17 @@ class _Between(BaseHTTPRequestHandler):
                 self.server.late += 1
 
     def _pass_on_or_fail(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         self.server.paths.append(self.path)
         self.server.headers.append(dict(self.headers))
-        fault = self.server.fault() if self.command == "POST" else None
+        fault = self.server.fault() if self.command in self.server.methods else None
         if fault in ("429", "503"):
             self._answer(int(fault), b'{"error": "come later"}', {"Retry-After": "0"})
             return
         refused: list[int] = []
         if fault == "items":
             body, refused = _without_some(body)
-        status, said = self._forwarded(body)
+        status, said, headers = self._forwarded(body)
         if fault == "reset":
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -133,40 +145,54 @@ class _Between(BaseHTTPRequestHandler):
             return
         if refused and status == 200:
             said = _with_refused(said, refused)
-        self._answer(status, said, {"Content-Type": "application/json"})
+        self._answer(status, said, headers)
 
-    do_GET = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 - http.server's names
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 - http.server's names
 
-    def _forwarded(self, body: bytes) -> tuple[int, bytes]:
-        kept = ("content-type", "authorization", "x-splunk-request-channel", "content-encoding")
-        headers = {name: value for name, value in self.headers.items() if name.lower() in kept}
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chunks = []
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return b"".join(chunks)
+
+    def _forwarded(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
         path = self.path
         if "_bulk" in path:
             path = "/_bulk"  # all items are needed to put the refused ones in their places
-        request = urllib.request.Request(
-            self.server.target + path, data=body or None, headers=headers, method=self.command
-        )
+        target = urlsplit(self.server.target)
+        connection = http.client.HTTPConnection(target.netloc, timeout=30)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
+            connection.request(self.command, target.path + path, body or None, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        kept = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
+        if self.command == "HEAD" and (size := answer.getheader("Content-Length")):
+            kept["Content-Length"] = size
+        return answer.status, content, kept
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's signature
-        """Says nothing."""
+        """Log nothing."""
 
 
 def _without_some(body: bytes) -> tuple[bytes, list[int]]:
-    """A bulk without every third record, and which these are."""
+    """Return a bulk without every third record, and the indices of these."""
     lines = body.split(b"\n")[:-1]
     pairs = [lines[at : at + 2] for at in range(0, len(lines), 2)]
     refused = list(range(0, len(pairs), 3)) if len(pairs) > 1 else []
@@ -185,7 +211,7 @@ def _with_refused(said: bytes, refused: list[int]) -> bytes:
 
 @contextmanager
 def serving(server: Any) -> Iterator[Any]:
-    """Serve from a thread of its own while the block runs."""
+    """Serve from a separate thread while the block runs."""
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -200,7 +226,7 @@ def serving(server: Any) -> Iterator[Any]:
 
 
 def indexed(server: Any) -> dict[str, dict[str, Any]]:
-    """All documents of an OpenSearch by their ids."""
+    """Return all documents of an OpenSearch by their ids."""
     call = asking(server.url)
     call("POST", "/_refresh")
     found: dict[str, dict[str, Any]] = {}
@@ -219,7 +245,7 @@ def indexed(server: Any) -> dict[str, dict[str, Any]]:
 
 
 def asking(url: str) -> Callable[..., Any]:
-    """Ask a receiver's API: `call("POST", "/index/_search", query)`."""
+    """Return a function that calls a receiver's API: `call("POST", "/index/_search", query)`."""
 
     def call(method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
@@ -239,19 +265,19 @@ def asking(url: str) -> Callable[..., Any]:
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes OTLP/HTTP as the protocol's own classes read it, or HEC as Splunk documents it.
+    """Accepts OTLP/HTTP, decoded by the protocol's own classes, or HEC as Splunk documents it.
 
     Args:
         kind: `otlp` or `splunk`.
-        token: That HEC wants.
-        acknowledge: Whether HEC acknowledges, as a token with that enabled does.
-        refuse: Says of a decoded event why it is refused, or None.
+        token: Token that HEC requires.
+        acknowledge: Whether HEC acknowledges, as for a token with that enabled.
+        refuse: Returns why a decoded event is refused, or None.
 
     Attributes:
-        ids: The event_ids that are indexed, copies too.
+        ids: The event_ids that were indexed, including copies.
         events: The decoded events.
-        questions: How often somebody asked for an acknowledgement.
-        reject: OTLP: how many records the next answer says were rejected.
+        questions: Number of polls for an acknowledgement.
+        reject: OTLP: number of records that the next answer reports as rejected.
         forgetful: HEC: never acknowledges.
     """
 
@@ -277,11 +303,11 @@ class Collector(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Return the URL of the server."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_: Any) -> None:
-        """Says nothing: a killed shipper breaks connections."""
+        """Log nothing: a killed shipper breaks connections."""
 
 
 class _Collecting(BaseHTTPRequestHandler):
@@ -299,7 +325,7 @@ class _Collecting(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's signature
-        """Says nothing."""
+        """Log nothing."""
 
 
 class _Otlp(_Collecting):
@@ -346,7 +372,7 @@ class _Otlp(_Collecting):
 
 
 class _Hec(_Collecting):
-    """As Splunk documents its HTTP Event Collector, of all kinds of answer the strictest."""
+    """Answers as Splunk documents its HTTP Event Collector, in the strictest variant."""
 
     def do_POST(self) -> None:
         body, path, _, query = self._body(), *self.path.partition("?")
@@ -400,7 +426,7 @@ class _Hec(_Collecting):
             found = {}
             for number in asked["acks"]:
                 server.questions += 1
-                # Indexed by the time of the second question, and told once.
+                # Indexed by the time of the second poll, and acknowledged once.
                 there = number < len(known)
                 if there:
                     known[number] += 1

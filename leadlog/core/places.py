@@ -245,7 +245,7 @@ PLACES: Final = (
             "leadlog.leads.migration.copies",
             "leadlog.leads.migration.preparing",
         ),
-        where="beside the store; the store's own data, which an erasure of the log leaves alone",
+        where="next to the store; the store's own data, which an erasure of the log keeps",
     ),
 )
 

@@ -33,6 +33,8 @@ PAGES: Final = (
 """The paths of the nine pages."""
 
 _BODY_BYTES: Final = 256 * 1024
+_LARGEST: Final = (1 << 53) - 1
+"""Of whole numbers that JavaScript tells apart."""
 _OPEN: Final = frozenset({"/login", "/assets/app.css", "/assets/icon.svg"})
 """Paths open to visitors without a token; none shows anything of the log."""
 _log = logging.getLogger("leadlog.dashboard")
@@ -285,11 +287,23 @@ def _with_headers(send: Send) -> Send:
 
 
 def _json(value: Any, status: int) -> Response:
-    return Response(
-        orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS),
-        status,
-        media_type="application/json",
-    )
+    options = orjson.OPT_NON_STR_KEYS
+    try:
+        body = orjson.dumps(value, default=str, option=options | orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:  # a number that no browser can hold is shown as a text
+        plain = orjson.loads(orjson.dumps(value, default=str, option=options))
+        body = orjson.dumps(_exact(plain))
+    return Response(body, status, media_type="application/json")
+
+
+def _exact(value: Any) -> Any:
+    if type(value) is int and abs(value) > _LARGEST:
+        return str(value)
+    if type(value) is list:
+        return [_exact(one) for one in value]
+    if type(value) is dict:
+        return {key: _exact(one) for key, one in value.items()}
+    return value
 
 
 async def _answered(work: Callable[[], Any]) -> Response:

@@ -1,4 +1,4 @@
-"""Durations as people write them: `90`, `"90s"`, `"5m"`, `"2h"`, `"3d"`, `"1w"`."""
+"""Durations in short notation: `90`, `"90s"`, `"5m"`, `"2h"`, `"3d"`, `"1w"`."""
 
 import re
 from typing import Any, Final

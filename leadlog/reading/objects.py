@@ -12,7 +12,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -101,7 +101,8 @@ class ObjectStore:
                 "an object store needs pyarrow; install it with: pip install 'leadlog[analytics]'"
             ) from error
         parts = urlsplit(url)
-        options: dict[str, Any] = {}
+        # pyarrow's own limit is 3 seconds, which a store that is busy takes.
+        options: dict[str, Any] = {"request_timeout": 30, "connect_timeout": 5}
         if region:
             options["region"] = region
         if endpoint:
@@ -109,7 +110,8 @@ class ObjectStore:
             options |= {"scheme": where.scheme, "endpoint_override": where.netloc}
         self.url = f"s3://{parts.netloc}{parts.path}".rstrip("/")
         self._fs = fs
-        self._files = fs.S3FileSystem(**options)
+        # A small file is one request, so that nothing can be left of it but all.
+        self._files = fs.S3FileSystem(allow_delayed_open=True, **options)
         self._base = f"{parts.netloc}{parts.path}".rstrip("/")
 
     def put(self, path: str, source: Path) -> None:
@@ -118,14 +120,27 @@ class ObjectStore:
         Raises:
             OSError: The file cannot be written.
         """
-        with source.open("rb") as content, self._files.open_output_stream(self._at(path)) as out:
+        with source.open("rb") as content, self._writing(path) as out:
             while block := content.read(_BLOCK_BYTES):
                 out.write(block)
 
     def put_bytes(self, path: str, content: bytes) -> None:
         """Write a small file atomically; raises as `put`."""
-        with self._files.open_output_stream(self._at(path)) as out:
+        with self._writing(path) as out:
             out.write(content)
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[Any]:
+        out = self._files.open_output_stream(self._at(path))
+        try:
+            yield out
+            out.close()
+        except BaseException:
+            # When garbage-collected, a failed stream would complete its upload, perhaps over the
+            # content of a later attempt, unless it is closed now.
+            with suppress(OSError):
+                out.close()
+            raise
 
     def remove(self, path: str) -> None:
         """Remove a file; a missing one is ignored.

@@ -363,6 +363,10 @@ class Shipments(Database):
                 "DELETE FROM refused WHERE event_id = ?",
                 [(one.event_id,) for one in rows if one.line is None],
             )
+            connection.executemany(
+                "UPDATE refused SET line = ? WHERE event_id = ?",
+                [(one.line, one.event_id) for one in rows if one.line is not None],
+            )
 
 
 def _put(connection: sqlite3.Connection, name: str, value: object) -> None:

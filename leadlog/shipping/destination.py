@@ -20,7 +20,7 @@ __all__ = ["KINDS", "RESERVED", "Destination", "configured", "from_url", "token_
 KINDS: Final = ("elasticsearch", "opensearch", "splunk", "otlp", "s3")
 """Types of destinations."""
 
-RESERVED: Final = ("run", "status", "replay", "forget", "template")
+RESERVED: Final = ("run", "status", "replay", "forget", "files", "template")
 """Names that cannot be used for a destination: the subcommands of `leadlog ship`."""
 
 _POLICIES: Final = ("plain", "masked", "pseudonymised")

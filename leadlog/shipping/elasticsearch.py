@@ -188,7 +188,7 @@ class BulkSender:
                 self._http.request("PUT", path, orjson.dumps(template))
             except (BatchRefusedError, DestinationError) as error:
                 raise DestinationError(
-                    f"the index template of {log_type} was refused: {error}; have somebody install "
+                    f"the index template of {log_type} was refused: {error}; have an admin install "
                     f"what `leadlog ship template --type {flavour}` prints, and set templates = "
                     "false"
                 ) from error

@@ -280,10 +280,10 @@ def _read(data: bytes) -> Iterable[tuple[int, int | bytes]]:
         size = {1: 8, 5: 4}.get(kind)
         if size is None:
             if kind != 2:
-                raise ValueError(f"no message of protobuf: wire type {kind}")
+                raise ValueError(f"not a protobuf message: wire type {kind}")
             size, at = _read_varint(data, at)
         if at + size > len(data):
-            raise ValueError("a message of protobuf that is cut short")
+            raise ValueError("a truncated protobuf message")
         yield tag >> 3, data[at : at + size]
         at += size
 
@@ -292,7 +292,7 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     number = shift = 0
     while True:
         if at >= len(data) or shift > 63:
-            raise ValueError("a message of protobuf that is cut short")
+            raise ValueError("a truncated protobuf message")
         byte = data[at]
         at += 1
         number |= (byte & 127) << shift

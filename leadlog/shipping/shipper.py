@@ -302,6 +302,7 @@ class Shipper:
             try:
                 verdicts = self._sender.send(group)
             except BatchRefusedError as error:
+                self._reached(shipments)  # a refusal is an answer
                 groups += self._parted(group, error, refused)
                 continue
             except DroppedError as error:
@@ -325,7 +326,7 @@ class Shipper:
                 groups.append(later)
                 name = self._destination.name
                 if len(later) == len(group):
-                    busy = f"{name} has no room for {len(later)} records now"
+                    busy = f"{name} has no capacity for {len(later)} records now"
                     self._wait(shipments, UnreachableError(busy))
                 else:
                     self._pause(_FIRST_WAIT_SECONDS)
@@ -447,8 +448,8 @@ def remember(
     target = f"{destination.type} {destination.url} {destination.index}".strip()
     if before is not None and before != target:
         notice(
-            f"{destination.name} was {before} and is {target} now; it goes on where it was. To "
-            f"send all of the log there, run `leadlog ship forget {destination.name}` first"
+            f"{destination.name} was {before} and is {target} now; shipping continues from its "
+            f"position. To ship all of the log, run `leadlog ship forget {destination.name}` first"
         )
     shipments.put(
         target=target,

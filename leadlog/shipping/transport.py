@@ -96,7 +96,7 @@ class Transport:
             )
         except requests.exceptions.SSLError as error:
             raise DestinationError(
-                f"{self._where(path)}: the certificate is not to be trusted: {self.safe(error)}; "
+                f"{self._where(path)}: the certificate is not trusted: {self.safe(error)}; "
                 "name the file of your own authority with `ca`"
             ) from None
         except requests.exceptions.RequestException as error:

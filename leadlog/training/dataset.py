@@ -187,7 +187,7 @@ def _folder(path: Path) -> Path:
         ) from error
     if names and MANIFEST not in names:
         raise TrainingError(
-            f"{str(path)!r} holds {names[0]!r} and no data set; name an empty or a new folder "
+            f"{str(path)!r} holds {names[0]!r} but no data set; name an empty or a new folder "
             "with -o"
         )
     # Remove the manifest first: the folder is not a data set while its files are replaced.

@@ -227,12 +227,12 @@ Of the runs where:
 ## Features
 
 SQL version {manifest["sql_version"]}. Runs that ended before the run began, joined with DuckDB's
-ASOF join; the list of what may be a feature is explicit, so what a caller adds to a record
-(`extra`, `context`) never gets in.
+ASOF join; the list of possible features is explicit, so values that a caller adds to a record
+(`extra`, `context`) are never used.
 
 ## Uses
 
-For models of this installation. Do not use it to judge persons: it says nothing of any. A later
+For models of this installation. Do not use it to judge persons: it says nothing about them. A later
 erasure makes it stale: `leadlog dataset check` reports that.
 
 ## Maintenance

@@ -85,7 +85,7 @@ def learn(dataset: str | os.PathLike[str], output: str | os.PathLike[str]) -> Le
     problems = check_dataset(root)["problems"]
     if problems:
         raise TrainingError(
-            f"the data set {str(root)!r} is not as its manifest says: {problems[0]}; make it again "
+            f"the data set {str(root)!r} contradicts its manifest: {problems[0]}; make it again "
             "with `leadlog dataset`"
         )
     manifest, version = read_manifest(root)
@@ -379,7 +379,7 @@ class _Duration(_Trainer):
         ]
         if coverage < COVERAGE - 0.1:
             reasons.append(
-                f"its intervals are to hold {COVERAGE:.0%} of the durations and hold {coverage:.1%}"
+                f"its intervals must cover {COVERAGE:.0%} of the durations and cover {coverage:.1%}"
             )
         return {
             "reasons": reasons,

@@ -149,7 +149,7 @@ def _card(report: Mapping[str, Any]) -> str:
     return (
         "<h2>Card</h2>"
         + _table(("", ""), facts)
-        + "<p>For operations of this installation; it says nothing of persons, and must not be "
-        "used to judge any. It is stale once a person is erased from the log, a label changes, or "
+        + "<p>For operations of this installation; it says nothing about persons, and must not be "
+        "used to judge them. It is stale once a person is erased from the log, a label changes, or "
         "<code>leadlog health</code> finds a drift.</p>"
     )

@@ -242,7 +242,7 @@ def _gaps(told: Replay, table: Table, skipped: Skipped) -> list[str]:
     partial = Counter(row.why for row in table.rows.values() if not row.whole)
     if partial[BEFORE_LOG]:
         found.append(
-            f"the log begins after {partial[BEFORE_LOG]} of the rows were made: only what was "
+            f"the log begins after {partial[BEFORE_LOG]} of the rows were created: only what was "
             "written since is compared"
         )
     found += [

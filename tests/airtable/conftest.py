@@ -1,6 +1,6 @@
-"""A store, a fake Airtable and a sync between them, on one clock that only moves when told.
+"""A store, a fake Airtable and a sync between them, sharing one manually advanced clock.
 
-Whatever a test does, in the end the counts of the transport have to be those of the server.
+At the end of every test the counts of the transport must equal those of the server.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 
 class Clock:
-    """Seconds that pass only while somebody sleeps, or when it is told so."""
+    """A clock that advances only by sleeping or explicitly."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -43,17 +43,17 @@ class Clock:
         self.seconds += seconds
 
     def microseconds(self) -> int:
-        """The same time for the store."""
+        """Return the same time for the store."""
         return int((EPOCH.timestamp() + self.seconds - 1000.0) * 1_000_000)
 
     def for_transport(self) -> float:
-        """Asked before each attempt."""
+        """Return the time, as requested before each attempt."""
         self.before_call()
         return self.seconds
 
 
 def check_counts(wire: Wire, airtable: FakeAirtable) -> None:
-    """Hold what was counted on our side against what the server counted."""
+    """Compare our counts with those of the server."""
     server = airtable.counters
     assert wire.attempts == server.calls
     assert wire.throttled == server.throttled
@@ -68,7 +68,7 @@ def check_counts(wire: Wire, airtable: FakeAirtable) -> None:
 
 
 def _repeated(log: Sequence[Any]) -> int:
-    """How many requests were the one before once more, because that one had failed."""
+    """Return the number of requests that repeated the previous one after its failure."""
     found = attempts = 0
     for one, other in pairwise(log):
         attempts = attempts + 1 if _failed(one) and _same(one, other) and attempts < 5 else 0
@@ -98,7 +98,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def serve(clock: Clock) -> Iterator[Callable[..., FakeAirtable]]:
-    """Start a table with the fields of a lead; in the end both sides have counted the same."""
+    """Start a table with the fields of a lead; at the end both sides must have equal counts."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> FakeAirtable:
@@ -123,7 +123,7 @@ def _check(server: FakeAirtable) -> None:
 
 @pytest.fixture
 def airtable(serve: Callable[..., FakeAirtable], clock: Clock) -> Iterator[FakeAirtable]:
-    """A table with the fields of a lead, and every wait is one that was counted."""
+    """A table with the fields of a lead, which also checks that every wait was counted."""
     before = process_wire().copy()
     yield serve()
     after = process_wire()
@@ -136,7 +136,7 @@ def airtable(serve: Callable[..., FakeAirtable], clock: Clock) -> Iterator[FakeA
 
 @pytest.fixture
 def db(tmp_path: Path, clock: Clock) -> Iterator[LeadDatabase]:
-    """An empty store in a file; its calls are recorded."""
+    """An empty store in a file, with capture."""
     with LeadDatabase(tmp_path / "leads.db", clock=clock.microseconds) as store:
         yield store
 
@@ -148,7 +148,7 @@ Connect = Callable[..., AirtableSyncManager]
 
 @pytest.fixture
 def connect(airtable: FakeAirtable, db: LeadDatabase, clock: Clock) -> Connect:
-    """Make a sync between the store and the table: `connect(conflict="local")`."""
+    """Create a sync between the store and the table: `connect(conflict="local")`."""
     paces = Paces(clock.for_transport, clock.sleep)
 
     def make(
@@ -173,7 +173,7 @@ def connect(airtable: FakeAirtable, db: LeadDatabase, clock: Clock) -> Connect:
 
 @pytest.fixture
 def sync(connect: Connect) -> AirtableSyncManager:
-    """A sync with the default settings, as far as a test may delete what it likes."""
+    """A sync with default settings, except that any number of deletes is allowed."""
     return connect(max_delete_share=1.0)
 
 
@@ -182,7 +182,7 @@ Cells = Callable[[str], dict[str, Any]]
 
 @pytest.fixture
 def row_of(airtable: FakeAirtable) -> Cells:
-    """Give the only row that carries the id of a lead: `row_of(lead_id)["Company"]`."""
+    """Return the only row with the id of a lead: `row_of(lead_id)["Company"]`."""
 
     def find(lead_id: str) -> dict[str, Any]:
         (found,) = (

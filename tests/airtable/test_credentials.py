@@ -1,4 +1,4 @@
-"""The token comes from an argument, the environment or the keyring, and from no file."""
+"""The token is read from an argument, the environment or the keyring, and never from a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from leadlog.leads.airtable.credentials import KEYRING, find_api_key
 
 
 class Keyring:
-    """A keyring that has one password, or is locked."""
+    """A keyring with one password, or a locked one."""
 
     def __init__(self, password: str | None, error: Exception | None = None) -> None:
         self.password = password
@@ -27,7 +27,7 @@ class Keyring:
 
 
 def test_the_strongest_origin_wins():
-    """Argument, then environment, then keyring."""
+    """An argument wins over the environment, which wins over the keyring."""
     ring = Keyring("of the ring")
     assert find_api_key("given", {"AIRTABLE_API_KEY": "env"}, ring) == "given"
     assert find_api_key(None, {"AIRTABLE_API_KEY": "env"}, ring) == "env"
@@ -36,13 +36,13 @@ def test_the_strongest_origin_wins():
 
 @pytest.mark.parametrize("ring", [Keyring(None), Keyring(None, RuntimeError("locked"))])
 def test_none_at_all_is_told(ring):
-    """A keyring that cannot be opened is as good as none; the message says what to do."""
+    """A keyring that cannot be opened counts as empty; the error has the remedy."""
     with pytest.raises(SyncError, match="set AIRTABLE_API_KEY"):
         find_api_key(None, {}, ring)
 
 
 def test_a_token_in_a_file_is_refused():
-    """It would end up in a repository; the message does not repeat it."""
+    """A token in a settings file is refused, and the error does not repeat it."""
     Path("leadlog.toml").write_text('[airtable]\napi_key = "patSecret"\n')
     with pytest.raises(SettingsError, match="does not belong into a file") as caught:
         settings.load()
@@ -50,7 +50,7 @@ def test_a_token_in_a_file_is_refused():
 
 
 def test_settings_of_the_sync_may_stand_in_a_table(monkeypatch):
-    """`[airtable]` in the file, `LEADLOG_AIRTABLE_…` in the environment."""
+    """Settings may be in the table `[airtable]` of the file or in `LEADLOG_AIRTABLE_…`."""
     Path("leadlog.toml").write_text(
         '[airtable]\nbase_id = "app1"\nmax_delete_share = 0.5\n'
         '[airtable.fields]\nemail = "Mail"\nphone = false\n'
@@ -68,7 +68,7 @@ def test_settings_of_the_sync_may_stand_in_a_table(monkeypatch):
 
 
 def test_an_unknown_setting_of_the_sync_is_told():
-    """With the closest one."""
+    """An unknown setting of the sync is refused, with the closest name."""
     Path("leadlog.toml").write_text('[airtable]\nbase = "app1"\n')
     with pytest.raises(SettingsError, match="airtable_base"):
         settings.load()

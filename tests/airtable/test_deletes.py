@@ -1,4 +1,4 @@
-"""Deletes on both sides: confirmed, within a share, and never against an edit."""
+"""Deletes on both sides are confirmed, limited to a share, and lose against an edit."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from leadlog.leads.store import links
 
 @pytest.fixture
 def ids(sync, db) -> list[str]:
-    """Six leads that are rows."""
+    """The ids of six leads with rows."""
     found = db.add_leads({"name": f"Lead {n}", "title": "Old"} for n in range(6)).ids
     sync.bidirectional_sync()
     return found
 
 
 def test_a_deleted_lead_leaves_a_tombstone_until_its_row_is_deleted(ids, sync, db, airtable):
-    """A push deletes the row; then nothing remembers the lead."""
+    """A push deletes the row of a deleted lead, and then its tombstone."""
     db.delete_lead(ids[0])
     assert [tombstone.lead_id for tombstone in db.connections.reading(links.tombstones_of)] == [
         ids[0]
@@ -30,13 +30,13 @@ def test_a_deleted_lead_leaves_a_tombstone_until_its_row_is_deleted(ids, sync, d
 
 
 def test_a_lead_that_was_never_a_row_leaves_none(db):
-    """There is nothing to delete elsewhere."""
+    """A deleted lead without a row leaves no tombstone."""
     db.delete_lead(db.add_lead({"name": "Ada"}))
     assert not db.connections.reading(links.tombstones_of)
 
 
 def test_the_lead_of_a_deleted_row_is_deleted(ids, sync, db, airtable, row_of):
-    """After asking for the row alone, because a list may have lost it."""
+    """The lead of a deleted row is deleted once a fetch by id confirms that the row is gone."""
     airtable.delete(row_of(ids[0])["record_id"])
     assert sync.sync_to_airtable().skipped == 1
     result = sync.sync_from_airtable()
@@ -47,7 +47,7 @@ def test_the_lead_of_a_deleted_row_is_deleted(ids, sync, db, airtable, row_of):
 
 
 def test_an_edited_lead_outlives_its_row(ids, sync, db, airtable, row_of):
-    """The edit beats the delete: the lead gets a new row with all its values."""
+    """An edited lead whose row was deleted gets a new row with all its values."""
     airtable.delete(row_of(ids[0])["record_id"])
     db.update_lead(ids[0], {"title": "New"})
     result = sync.bidirectional_sync()
@@ -57,7 +57,7 @@ def test_an_edited_lead_outlives_its_row(ids, sync, db, airtable, row_of):
 
 
 def test_an_edited_row_brings_its_lead_back(ids, sync, db, airtable, row_of):
-    """The edit beats the delete: the lead is there again, under its id."""
+    """A row edited after its lead was deleted restores the lead under its id."""
     record_id = row_of(ids[0])["record_id"]
     db.delete_lead(ids[0])
     airtable.edit(record_id, {"Job Title": "New"})
@@ -69,7 +69,7 @@ def test_an_edited_row_brings_its_lead_back(ids, sync, db, airtable, row_of):
 
 
 def test_deleted_on_both_sides_is_forgotten(ids, sync, db, airtable, row_of):
-    """Nothing is left to do."""
+    """A lead deleted on both sides leaves nothing to do."""
     airtable.delete(row_of(ids[0])["record_id"])
     db.delete_lead(ids[0])
     assert not sync.bidirectional_sync().actions
@@ -77,7 +77,7 @@ def test_deleted_on_both_sides_is_forgotten(ids, sync, db, airtable, row_of):
 
 
 def test_an_empty_list_deletes_nobody(ids, sync, db, airtable):
-    """Rows that the list did not have, but that are there, are compared as ever."""
+    """Rows missing in the listing that still exist are compared as usual."""
     airtable.fail("partial", route="list", keep=0)
     result = sync.bidirectional_sync()
     assert result.confirmed == 6
@@ -86,7 +86,7 @@ def test_an_empty_list_deletes_nobody(ids, sync, db, airtable):
 
 
 def test_a_partial_list_hides_no_edit(ids, sync, db, airtable, row_of):
-    """What the list did not have is asked for, and its edits are taken."""
+    """A row missing in the listing is fetched, and its edits are taken over."""
     airtable.edit(row_of(ids[5])["record_id"], {"Job Title": "New"})
     airtable.fail("partial", route="list", keep=2)
     sync.bidirectional_sync()
@@ -95,7 +95,7 @@ def test_a_partial_list_hides_no_edit(ids, sync, db, airtable, row_of):
 
 @pytest.mark.parametrize("side", ["rows", "leads"])
 def test_more_deletes_than_a_share_are_refused(ids, connect, db, airtable, side):
-    """Three of six are no person's work: all are left alone, and the run says why."""
+    """Deleting three of six is refused: nothing is deleted, and the run says why."""
     careful = connect(max_delete_share=0.2)
     if side == "rows":
         for record in airtable.records()[:3]:
@@ -115,7 +115,7 @@ def test_more_deletes_than_a_share_are_refused(ids, connect, db, airtable, side)
 
 
 def test_a_lead_that_is_there_again_has_its_row_again(ids, sync, db, airtable, row_of):
-    """Deleted and added anew under its id before the row was deleted."""
+    """A lead added again under its id before its row was deleted keeps the row."""
     record_id = row_of(ids[0])["record_id"]
     db.delete_lead(ids[0])
     db.add_lead({"id": ids[0], "name": "Lead 0", "title": "Back"})
@@ -125,7 +125,7 @@ def test_a_lead_that_is_there_again_has_its_row_again(ids, sync, db, airtable, r
 
 
 def test_a_row_that_somebody_else_deleted_first_is_no_failure(ids, sync, db, airtable, row_of):
-    """Two of a batch of three are deleted although the third is gone already."""
+    """Two rows of a batch of three are deleted although the third no longer exists."""
     victim = row_of(ids[1])["record_id"]
     for lead_id in ids[:3]:
         db.delete_lead(lead_id)

@@ -1,4 +1,4 @@
-"""What can go wrong at Airtable: nothing is made twice, nothing lost, and the rest goes on."""
+"""Faults of Airtable: nothing is duplicated, nothing is lost, and the rest continues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOST = [
 
 @pytest.fixture
 def ids(sync, db) -> list[str]:
-    """Twelve leads that are rows."""
+    """The ids of twelve leads with rows."""
     found = db.add_leads({"name": f"Lead {n}", "title": "Old"} for n in range(12)).ids
     sync.bidirectional_sync()
     return found
@@ -35,7 +35,7 @@ def ids(sync, db) -> list[str]:
     ids=str,
 )
 def test_an_answer_that_does_not_come_is_asked_for_again(ids, sync, airtable, fault, route):
-    """At any call, applied or not: one retry, and each row is there once."""
+    """A lost response, applied or not, causes one retry, and each row exists once."""
     db = sync.database
     name, options = fault
     db.update_lead(ids[0], {"title": "New"})
@@ -51,7 +51,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again(ids, sync, airtable, fa
 
 
 def test_a_penalty_is_waited_out(ids, sync, airtable, clock):
-    """After a 429 nothing is sent for 30 seconds, with the header for as long as it says."""
+    """After a 429 nothing is sent for 30 seconds, or for as long as Retry-After says."""
     airtable.fail("throttle", route="list")
     before = clock.slept
     assert sync.bidirectional_sync().wire.throttled == 1
@@ -63,7 +63,7 @@ def test_a_penalty_is_waited_out(ids, sync, airtable, clock):
 
 
 def test_a_spent_quota_stops_the_sync_at_once(ids, sync, airtable, db):
-    """Trying again would not help; the next sync goes on where this one stopped."""
+    """An exhausted quota ends the sync without a retry; the next sync continues from there."""
     db.add_leads({"name": f"More {n}"} for n in range(20))
     airtable.fail("quota", route="upsert", nth=2)
     with pytest.raises(QuotaError, match="monthly API calls"):
@@ -74,7 +74,7 @@ def test_a_spent_quota_stops_the_sync_at_once(ids, sync, airtable, db):
 
 
 def test_a_server_that_stays_down_ends_the_sync(ids, sync, airtable):
-    """After six attempts, with waits that double, and a message that says what to do."""
+    """After six attempts with doubling waits the sync ends with an error and a remedy."""
     airtable.fail("error", route="list", times=None)
     with pytest.raises(AirtableError, match=r"answered 503 SERVICE_UNAVAILABLE.*; try again later"):
         sync.bidirectional_sync()
@@ -84,7 +84,7 @@ def test_a_server_that_stays_down_ends_the_sync(ids, sync, airtable):
 
 
 def test_a_list_that_is_forgotten_begins_anew(connect, db, airtable):
-    """Rows of the pages before are not there twice."""
+    """After the iterator expires, rows of earlier pages are not duplicated."""
     for n in range(150):
         airtable.create({"Full Name": f"Person {n}"})
     airtable.fail("iterator", route="list", nth=2)
@@ -99,7 +99,7 @@ def test_a_list_that_is_forgotten_begins_anew(connect, db, airtable):
 
 @pytest.mark.parametrize("bad", [1, 10])
 def test_a_refused_lead_is_set_aside_and_the_rest_goes_on(connect, db, airtable, bad):
-    """Of ten, one or all: each refused lead has its reason, and is left alone afterwards."""
+    """Each refused lead of a batch is set aside with its reason and not sent again."""
     airtable.add_field("Stage", "singleSelect", choices=["open"])
     sync = connect(fields={"status": "Stage"})
     ids = db.add_leads(
@@ -121,7 +121,7 @@ def test_a_refused_lead_is_set_aside_and_the_rest_goes_on(connect, db, airtable,
 
 
 def test_what_was_set_aside_can_be_tried_again(connect, db, airtable):
-    """Once the table takes it, a retry sends that lead, and no other."""
+    """After the table is fixed, a retry sends only the lead that was set aside."""
     airtable.add_field("Stage", "singleSelect", choices=["open"])
     sync = connect(fields={"status": "Stage"})
     db.add_lead({"name": "Ada", "status": "closed"})
@@ -136,7 +136,7 @@ def test_what_was_set_aside_can_be_tried_again(connect, db, airtable):
 
 
 def test_what_is_mended_otherwise_is_no_failure_any_more(connect, db, airtable):
-    """The lead got its old value back, or is gone: nothing stays set aside."""
+    """A lead that was reverted or deleted is no longer set aside."""
     airtable.add_field("Stage", "singleSelect", choices=["open"])
     sync = connect(fields={"status": "Stage"})
     back, gone = db.add_leads({"name": name, "status": "open"} for name in ("Ada", "Bob")).ids
@@ -153,7 +153,7 @@ def test_what_is_mended_otherwise_is_no_failure_any_more(connect, db, airtable):
 
 
 def test_a_conflict_that_cannot_be_sent_is_told_once(connect, db, airtable, row_of):
-    """A value that is set aside overwrites nothing, so the next runs have no conflict."""
+    """A refused value overwrites nothing, so later runs report no conflict."""
     airtable.add_field("Stage", "singleSelect", choices=["open", "shut"])
     sync = connect(fields={"status": "Stage"}, conflict="local")
     lead_id = db.add_lead({"name": "Ada", "status": "open"})
@@ -166,7 +166,7 @@ def test_a_conflict_that_cannot_be_sent_is_told_once(connect, db, airtable, row_
 
 
 def test_a_body_that_is_too_large_is_halved(serve, connect, db):
-    """413 is no reason to give up ten leads."""
+    """A batch refused with 413 is sent in halves."""
     small = serve(largest_body=4_000)
     db.add_leads({"name": f"Lead {n}", "notes": "x" * 1000} for n in range(10))
     db.add_lead({"name": "Too much", "notes": "x" * 5000})
@@ -177,7 +177,7 @@ def test_a_body_that_is_too_large_is_halved(serve, connect, db):
 def test_a_row_deleted_between_list_and_patch_is_left_for_the_next_run(
     ids, sync, db, airtable, row_of
 ):
-    """The other nine are changed; the edit beats the delete with the next sync."""
+    """The other nine rows are updated; the next sync recreates the deleted row."""
     victim = row_of(ids[3])["record_id"]
     for lead_id in ids[:10]:
         db.update_lead(lead_id, {"title": "New"})
@@ -189,7 +189,7 @@ def test_a_row_deleted_between_list_and_patch_is_left_for_the_next_run(
 
 
 def test_an_edit_between_list_and_patch_survives(ids, sync, db, airtable, row_of):
-    """The answer to a write has it, too, but what was not sent is no common ground."""
+    """An edit of an unsent field, returned with the write's response, is not taken as agreed."""
     db.update_lead(ids[0], {"title": "New"})
     record_id = row_of(ids[0])["record_id"]
     airtable.fail(
@@ -203,7 +203,7 @@ def test_an_edit_between_list_and_patch_survives(ids, sync, db, airtable, row_of
 
 
 def test_an_edit_of_the_lead_during_the_sync_survives(ids, sync, db, airtable, row_of):
-    """What is written here after the comparison is sent with the next run."""
+    """A change to a lead after its comparison is sent by the next run."""
     db.update_lead(ids[0], {"title": "New"})
     airtable.fail(
         "hook", route="update", call=lambda _: db.update_lead(ids[0], {"title": "Newest"})
@@ -215,7 +215,7 @@ def test_an_edit_of_the_lead_during_the_sync_survives(ids, sync, db, airtable, r
 
 
 def test_a_renamed_field_is_known_by_its_id(ids, sync, db, airtable):
-    """Renamed between two syncs, even with a new field under the old name."""
+    """A field renamed between syncs is recognised, even if its old name is reused."""
     airtable.rename_field("Job Title", "Position")
     airtable.add_field("Job Title")
     db.update_lead(ids[0], {"title": "New"})
@@ -224,7 +224,7 @@ def test_a_renamed_field_is_known_by_its_id(ids, sync, db, airtable):
 
 
 def test_a_field_that_is_gone_stops_the_sync(ids, sync, db, airtable):
-    """Before it begins, and in the middle of it."""
+    """A removed field stops the sync, before it begins and while it runs."""
     db.update_lead(ids[0], {"title": "New"})
     airtable.fail("hook", route="update", call=lambda _: airtable.remove_field("Job Title"))
     with pytest.raises(SyncError, match="a field was removed"):
@@ -234,7 +234,7 @@ def test_a_field_that_is_gone_stops_the_sync(ids, sync, db, airtable):
 
 
 def test_values_that_the_server_changes_are_left_in_peace(serve, connect, db):
-    """A server that lowers what it gets does not make every sync write."""
+    """Values that the server lowers are not written again by every sync."""
     server = serve(
         fields=[
             {**one, "normalise": str.lower if one["name"] == "Email" else None}
@@ -250,7 +250,7 @@ def test_values_that_the_server_changes_are_left_in_peace(serve, connect, db):
 
 
 def test_a_row_that_cannot_be_a_lead_is_set_aside(sync, db, airtable):
-    """Too long for the store: told once, and tried again when somebody corrects it."""
+    """A row with a value too long for the store is reported once, and retried when corrected."""
     record_id = airtable.create({"Full Name": "Ada", "Company": "x" * 600})
     result = sync.bidirectional_sync()
     assert (result.failed, db.stats()["total_leads"]) == (1, 0)
@@ -261,7 +261,7 @@ def test_a_row_that_cannot_be_a_lead_is_set_aside(sync, db, airtable):
 
 
 def test_a_token_that_may_not_write_is_told(ids, sync, db, airtable):
-    """Not one lead is blamed for it."""
+    """A token without write permission is an error of the run, not of single leads."""
     db.update_lead(ids[0], {"title": "New"})
     airtable.fail(
         "error",
@@ -276,7 +276,7 @@ def test_a_token_that_may_not_write_is_told(ids, sync, db, airtable):
 
 
 def test_another_table_is_refused(ids, serve, connect, db):
-    """All rows would look deleted."""
+    """A sync with another table is refused, because all rows would appear deleted."""
     with pytest.raises(SyncError, match="use another store for another table"):
         connect(serve(seed=7)).bidirectional_sync()
     assert db.stats()["total_leads"] == 12

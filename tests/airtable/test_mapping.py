@@ -1,4 +1,4 @@
-"""Fields and values both ways."""
+"""The mapping of fields, and the conversion of values in both directions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def field(name: str, kind: str) -> FieldMapping:
 
 
 def test_settings_change_the_defaults():
-    """One field renamed, one left out, one added; the others keep their names."""
+    """Settings can rename, omit and add fields; the others keep their default names."""
     names = names_of({"email": "Mail", "phone": False, "created_at": "Added"})
     assert names["email"] == "Mail"
     assert "phone" not in names
@@ -33,18 +33,18 @@ def test_settings_change_the_defaults():
         ({"e_mail": "Mail"}, "'e_mail' cannot be synchronised"),
         ({"email": 7}, "email = 7"),
         ({"full_name": False}, "full_name cannot be left out"),
-        ({"email": "Company"}, "'Company' is there for two fields"),
+        ({"email": "Company"}, "'Company' is used for two fields"),
     ],
 )
 def test_a_bad_mapping_is_told(configured, said):
-    """The message names the field and what would do."""
+    """The error names the field and the valid alternatives."""
     with pytest.raises(SettingsError, match=said):
         names_of(configured)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30))
 def test_text_comes_back_as_the_store_has_it(text):
-    """What is sent and read again compares equal with what the store keeps."""
+    """A value that was sent and read again compares equal to the stored one."""
     one = field("title", "singleLineText")
     stored = one.to_local(text)
     assert one.to_local(one.to_remote(stored)) == stored
@@ -52,7 +52,7 @@ def test_text_comes_back_as_the_store_has_it(text):
 
 @given(st.integers(-(10**9), 10**9))
 def test_a_number_field_compares_with_text(number):
-    """Company size is text in the store and may be a number in the table."""
+    """Company size, text in the store, can be compared with a number field."""
     one = field("company_size", "number")
     assert one.to_remote(str(number)) == number
     assert one.to_local(float(number)) == str(number)
@@ -60,18 +60,18 @@ def test_a_number_field_compares_with_text(number):
 
 @pytest.mark.parametrize("value", ["51-200", "nan", "inf", "-Infinity", "1e999", "ten"])
 def test_what_is_no_number_is_refused_before_it_is_sent(value):
-    """NaN and infinity have no JSON, and a range is not a number."""
+    """NaN, infinity and ranges are refused for a number field."""
     with pytest.raises(ValidationError, match="is not a plain number"):
         field("company_size", "number").to_remote(value)
 
 
 def test_a_number_that_is_none_reads_as_blank():
-    """A NaN of the table is a blank, which equals itself."""
+    """A NaN in the table is read as blank."""
     assert field("company_size", "number").to_local(math.nan) is None
 
 
 def test_an_unticked_box_is_no():
-    """Airtable leaves it out of its answers."""
+    """A checkbox that is missing in the response is False."""
     one = field("verified", "checkbox")
     assert one.to_local(None) is False
     assert one.to_local(True) is True
@@ -79,7 +79,7 @@ def test_an_unticked_box_is_no():
 
 
 def test_times_compare_to_the_millisecond_or_the_day():
-    """As precise as Airtable keeps them, whatever the time zone."""
+    """Times are compared with Airtable's precision, in any time zone."""
     when = datetime(2026, 11, 23, 23, 30, 0, 123456, tzinfo=timezone(timedelta(hours=-2)))
     assert field("created_at", "dateTime").of_lead(when) == "2026-11-24T01:30:00.123Z"
     assert field("created_at", "date").of_lead(when) == "2026-11-24"
@@ -89,13 +89,13 @@ def test_times_compare_to_the_millisecond_or_the_day():
 
 
 def test_a_value_of_another_kind_is_told():
-    """An attachment or an error value is not text of a lead."""
+    """An attachment or an error value is refused for a text field."""
     with pytest.raises(ValidationError, match="title is"):
         field("title", "singleLineText").to_local({"error": "#ERROR"})
 
 
 def test_each_field_has_a_type_to_be_created_as():
-    """The best type comes first."""
+    """The first suitable type is the one to create the field with."""
     assert kinds_for("verified") == ("checkbox",)
     assert kinds_for("email")[0] == "email"
     assert kinds_for("linkedin_url")[0] == "url"

@@ -1,4 +1,4 @@
-"""The throttle: so many requests in any second, and none in a penalty."""
+"""The rate limiter: a maximum number of requests per second, and none during a penalty."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.airtable.conftest import Clock
 
 @given(st.lists(st.floats(0, 2), max_size=60))
 def test_no_second_has_more_requests_than_the_rate(pauses):
-    """Whatever the caller does between two requests, any six of them take a second at least."""
+    """Any six consecutive requests take at least a second, whatever the caller's pauses."""
     clock, pace, begun = Clock(), Pace(BASE_RATE), []
     for pause in pauses:
         clock.forward(pause)
@@ -23,14 +23,14 @@ def test_no_second_has_more_requests_than_the_rate(pauses):
 
 
 def test_five_requests_begin_at_once():
-    """A short sync is not slowed down: only the sixth request of a second waits."""
+    """Five requests begin at once; only the sixth within a second waits."""
     pace = Pace(BASE_RATE)
     assert [pace.due(10.0) for _ in range(5)] == [0.0] * 5
     assert pace.due(10.0) > 0
 
 
 def test_nothing_begins_before_a_penalty_is_over():
-    """A penalty holds everybody who keeps the same pace; a shorter one does not shorten it."""
+    """A penalty holds all users of a limiter; a shorter one does not shorten it."""
     pace = Pace(BASE_RATE)
     pace.hold(40.0)
     pace.hold(20.0)
@@ -39,7 +39,7 @@ def test_nothing_begins_before_a_penalty_is_over():
 
 
 def test_the_same_base_and_token_keep_the_same_pace():
-    """Two syncs of one process share what Airtable allows them together."""
+    """Two syncs of one process share the limiters of their base and token."""
     clock = Clock()
     paces = Paces(clock, clock.sleep)
     base, token = paces.of("https://api", "app1", "key")

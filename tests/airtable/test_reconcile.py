@@ -1,4 +1,4 @@
-"""The three-way merge alone: pure, field by field."""
+"""The three-way merge as a pure function, field by field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def same(one: object, other: object) -> bool:
 
 @given(SIDES, SIDES, BASES, BASES, st.booleans())
 def test_both_sides_are_equal_afterwards(local, remote, base_local, base_remote, remote_wins):
-    """What was changed on either side is the same on both once the decision is carried out."""
+    """After carrying out the decision, both sides have the same values."""
     merge = reconcile(local, remote, base_local, base_remote, remote_wins=remote_wins)
     here, there = {**local, **merge.pull}, {**remote, **merge.push}
     for field in FIELDS:
@@ -32,7 +32,7 @@ def test_both_sides_are_equal_afterwards(local, remote, base_local, base_remote,
 
 @given(SIDES, SIDES, BASES, BASES, st.booleans())
 def test_a_second_look_finds_nothing_to_do(local, remote, base_local, base_remote, remote_wins):
-    """With the bases noted for what was decided, the same comparison decides nothing."""
+    """With the new agreed values, the same comparison finds no changes."""
     merge = reconcile(local, remote, base_local, base_remote, remote_wins=remote_wins)
     here, there = {**local, **merge.pull}, {**remote, **merge.push}
     done = {*merge.push, *merge.pull, *merge.agreed}
@@ -47,7 +47,7 @@ def test_a_second_look_finds_nothing_to_do(local, remote, base_local, base_remot
 def test_what_is_overwritten_was_old_or_is_told(
     local, remote, base_local, base_remote, remote_wins
 ):
-    """A value that its side had changed is overwritten only with a conflict that has it."""
+    """A changed value is overwritten only with a conflict that contains it."""
     merge = reconcile(local, remote, base_local, base_remote, remote_wins=remote_wins)
     told = {one.field: one for one in merge.conflicts}
     for field in merge.pull:
@@ -62,7 +62,7 @@ def test_what_is_overwritten_was_old_or_is_told(
 
 @given(SIDES, SIDES, BASES, BASES, st.booleans())
 def test_only_changed_fields_move(local, remote, base_local, base_remote, remote_wins):
-    """A field that its side left alone is never sent; each field goes one way at most."""
+    """An unchanged field is never sent, and no field moves in both directions."""
     merge = reconcile(local, remote, base_local, base_remote, remote_wins=remote_wins)
     assert not merge.push.keys() & merge.pull.keys()
     for field in merge.push:
@@ -73,7 +73,7 @@ def test_only_changed_fields_move(local, remote, base_local, base_remote, remote
 
 @given(SIDES, SIDES, BASES, BASES, st.booleans())
 def test_the_sides_can_be_swapped(local, remote, base_local, base_remote, remote_wins):
-    """From the other side it is the same decision the other way round."""
+    """Swapping the sides swaps the decision."""
     one = reconcile(local, remote, base_local, base_remote, remote_wins=remote_wins)
     other = reconcile(remote, local, base_remote, base_local, remote_wins=not remote_wins)
     assert one.push == other.pull
@@ -81,7 +81,7 @@ def test_the_sides_can_be_swapped(local, remote, base_local, base_remote, remote
 
 
 def test_a_blank_name_is_never_taken():
-    """A lead needs a name: where the row lost it, the lead's is sent, and the conflict tells."""
+    """If the row lost its name, the lead's name is sent, with a conflict."""
     both = {"full_name": "Ada"}
     merge = reconcile(both, {"full_name": None}, both, both, remote_wins=True, needed={"full_name"})
     assert merge.push == both
@@ -89,7 +89,7 @@ def test_a_blank_name_is_never_taken():
 
 
 def test_a_field_of_the_store_alone_is_always_the_stores():
-    """Somebody's change of a field that only the store sets is undone, and told."""
+    """A change in the table of a store-only field is reverted and reported."""
     both = {"created_at": "2026-11-23"}
     merge = reconcile(
         both, {"created_at": "1999-01-01"}, both, both, remote_wins=True, ours={"created_at"}
@@ -99,7 +99,7 @@ def test_a_field_of_the_store_alone_is_always_the_stores():
 
 
 def test_a_value_that_the_server_normalised_is_left_alone():
-    """Neither side changed it since, so that they differ means nothing."""
+    """A difference that existed at the last agreement is not a change."""
     merge = reconcile(
         {"email": "Ada@x.example"},
         {"email": "ada@x.example"},

@@ -1,4 +1,4 @@
-"""What the log says of a sync: one record of the run, one of each change, one of each failure."""
+"""The log records of a sync: one per run, one per change, one per failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from leadlog.leads.store import LeadDatabase
 
 
 def test_a_run_is_one_record_with_its_batches(connect, db, airtable, logged):
-    """Counts, calls, bytes and labels; and per batch what it took."""
+    """The record of a run has counts, calls, bytes and labels, and its batches."""
     db.add_leads({"name": f"Lead {n}"} for n in range(23))
     result = connect().sync_to_airtable()
     (record,) = logged("sync_operations")
@@ -29,7 +29,7 @@ def test_a_run_is_one_record_with_its_batches(connect, db, airtable, logged):
 
 
 def test_each_changed_lead_is_one_record_of_the_same_session(connect, db, airtable, row_of, logged):
-    """Added, changed and deleted by the sync, as any other call on the store."""
+    """Leads changed by the sync are recorded like any other call on the store."""
     sync = connect(max_delete_share=1.0)
     kept, gone = db.add_leads([{"name": "Kept"}, {"name": "Gone"}]).ids
     sync.bidirectional_sync()
@@ -62,7 +62,7 @@ def test_each_changed_lead_is_one_record_of_the_same_session(connect, db, airtab
 
 
 def test_each_failed_lead_is_one_error_with_its_recovery(connect, db, airtable, logged):
-    """What happened, what was done about it, and that nothing is lost."""
+    """Each failed lead is one error, with its recovery and without data loss."""
     airtable.add_field("Stage", "singleSelect", choices=["open"])
     ids = db.add_leads({"name": f"Lead {n}", "status": "odd"} for n in range(2)).ids
     result = connect(fields={"status": "Stage"}).sync_to_airtable()
@@ -85,7 +85,7 @@ def test_each_failed_lead_is_one_error_with_its_recovery(connect, db, airtable, 
 
 
 def test_a_conflict_is_logged_with_both_values(connect, db, airtable, row_of, logged):
-    """Before one of them is overwritten."""
+    """A conflict is logged with both values before one is overwritten."""
     lead_id = db.add_lead({"name": "Ada", "title": "Old"})
     sync = connect()
     sync.bidirectional_sync()
@@ -101,7 +101,7 @@ def test_a_conflict_is_logged_with_both_values(connect, db, airtable, row_of, lo
 
 
 def test_a_run_that_stops_says_why(connect, airtable, logged):
-    """Its own record, and an error with the same id."""
+    """An aborted run has its record, and an error with the same id."""
     airtable.fail("quota", route="list")
     with pytest.raises(AirtableError):
         connect().bidirectional_sync()
@@ -115,7 +115,7 @@ def test_a_run_that_stops_says_why(connect, airtable, logged):
 
 
 def test_the_log_still_is_what_the_store_is(connect, db, airtable, row_of, tmp_path):
-    """Replaying the log after syncs in both directions gives the leads of the store."""
+    """Replaying the log after syncs in both directions yields the leads of the store."""
     sync = connect()
     ids = db.add_leads({"name": f"Lead {n}"} for n in range(5)).ids
     db.mark_for_sync()
@@ -134,7 +134,7 @@ def test_the_log_still_is_what_the_store_is(connect, db, airtable, row_of, tmp_p
 
 
 def test_a_store_that_records_nothing_can_be_synchronised(connect, airtable, tmp_path, logged):
-    """The run itself is recorded all the same."""
+    """The run is recorded even if the store has no capture."""
     with LeadDatabase(tmp_path / "quiet.db", capture=False) as quiet:
         quiet.add_lead({"name": "Ada"})
         connect(database=quiet).bidirectional_sync()

@@ -1,8 +1,8 @@
-"""Any schedule of edits on both sides, crashes and faults converges, without loss or duplicate.
+"""Any schedule of edits, crashes and faults converges without loss or duplicates.
 
-People edit the table and users the store, before and during syncs; syncs crash before any call and
-any commit, and meet every fault that the fake Airtable has. What both sides wrote last and the sync
-has overwritten has to be in a conflict event.
+People edit the table and users the store, before and during syncs; syncs crash before any call or
+commit, and meet every fault of the fake Airtable. If both sides changed a field, the overwritten
+value must be in a conflict event.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ Kind = Literal["to_airtable", "from_airtable", "bidirectional"]
 
 
 class Crash(BaseException):
-    """The process died here."""
+    """Simulates the death of the process."""
 
 
 def normalised(value: Any) -> Any:
-    """What the server makes of a location."""
+    """Return a location as the server normalises it."""
     return value.lower() if isinstance(value, str) else value
 
 
@@ -82,14 +82,14 @@ class Schedules(RuleBasedStateMachine):
         self.clock.before_call = self.boundary
 
     def boundary(self) -> None:
-        """A call or a commit is about to happen."""
+        """Called before each call and each commit."""
         self.boundaries += 1
         if self.crash_at is not None and self.boundaries == self.crash_at:
             self.crash_at = None
             raise Crash
 
     def before_commit(self, connection: Connection) -> None:
-        """Crash with what the database does with the transaction of a process that died."""
+        """Crash, leaving the transaction as the death of the process would."""
         try:
             self.boundary()
         except Crash:
@@ -132,7 +132,7 @@ class Schedules(RuleBasedStateMachine):
         return {row["id"]: row["fields"] for row in self.airtable.records()}
 
     def linked(self) -> dict[str, str]:
-        """Row by lead."""
+        """Return the row id of each linked lead."""
         rows = list(self.rows())
         with self.db.connections.read() as connection:
             found = links.links_of(connection, rows)
@@ -244,10 +244,10 @@ class Schedules(RuleBasedStateMachine):
         field: str,
         new: Any,
     ) -> bool:
-        """Whether an edit leaves what both sides last agreed on: to a merge, nothing changed.
+        """Return whether an edit restores the agreed value, so that a merge sees no change.
 
-        Not where the other side has something else that nobody wrote there: that was sent by a
-        sync which died before it could say so, and the edit is a new one.
+        False if the other side has a different value that was not edited there: it was sent by a
+        sync that died before the commit, so the edit counts as a new one.
         """
         if link is None or not same(getattr(link, side).get(field, ...), new):
             return False
@@ -366,10 +366,10 @@ class Schedules(RuleBasedStateMachine):
     def meanwhile(
         self, kind: Kind, route: str | None, pick: int, fields: list[str], at_home: bool
     ) -> None:
-        """Somebody edits while a sync that has something to send is between two calls.
+        """Edit a side between two calls of a sync that has changes to send.
 
-        Not a field that the sync is about to send: Airtable has no write that depends on what is
-        there, so that one edit in that moment is overwritten unseen, whoever writes.
+        The edited field is not one that the sync is about to send: Airtable has no conditional
+        writes, so an edit of it at that moment is always overwritten unnoticed.
         """
         self.edit_lead(pick, fields[0], "gg")
 
@@ -397,7 +397,7 @@ class Schedules(RuleBasedStateMachine):
     @precondition(lambda self: self.local or self.remote)
     @rule()
     def settle(self) -> None:
-        """Undisturbed, it converges: all that was written is there, or in a conflict event."""
+        """An undisturbed sync converges: every written value is present or in a conflict event."""
         for _ in range(5):
             before = self.airtable.counters.by_method
             result = self.run("bidirectional")
@@ -462,7 +462,7 @@ class Schedules(RuleBasedStateMachine):
 
 @pytest.mark.timeout(7200)
 def test_any_schedule_converges_without_loss_or_duplicate():
-    """Edits, crashes and faults in any order: equal in the end, nothing twice, nothing lost."""
+    """After edits, crashes and faults in any order, both sides are equal and nothing is lost."""
     Schedules.sink = MemorySink()
     with leadlog.configure(sink=Schedules.sink):
         run_state_machine_as_test(

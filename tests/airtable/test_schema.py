@@ -1,4 +1,4 @@
-"""The fields of the table: what is missing, computed or of the wrong type, and creating them."""
+"""The table's fields: missing, computed or of the wrong type, and their creation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from leadlog.core.errors import AirtableError, SettingsError, SyncError
 
 @pytest.fixture
 def bare(serve):
-    """A table as somebody made it: few fields, one computed, one of the wrong type."""
+    """A table with few fields, one of them computed and one of the wrong type."""
     return serve(
         fields=[
             {"name": "Full Name", "type": "singleLineText"},
@@ -21,7 +21,7 @@ def bare(serve):
 
 
 def test_every_problem_is_told_with_its_remedy(bare, connect):
-    """Missing, computed and wrong ones, before anything is written."""
+    """Missing, computed and wrong fields are reported before anything is written."""
     sync = connect(bare)
     found = {one.field: one for one in sync.check_schema().problems}
     assert found["company"].problem == "computed"
@@ -36,7 +36,7 @@ def test_every_problem_is_told_with_its_remedy(bare, connect):
 
 
 def test_missing_fields_can_be_created(bare, connect, db):
-    """With the right types; what is wrong otherwise stays for people."""
+    """Missing fields are created with the right types; other problems are left to people."""
     sync = connect(bare, fields={"company": False, "verified": False})
     created = sync.create_missing_fields()
     assert "Lead ID" in created
@@ -47,7 +47,7 @@ def test_missing_fields_can_be_created(bare, connect, db):
 
 
 def test_a_field_can_be_named_by_its_id(airtable, connect, db):
-    """As the address of a field in the browser has it."""
+    """A field can be configured by the id in its browser address."""
     sync = connect(fields={"title": airtable.field("Job Title").id})
     db.add_lead({"name": "Ada", "title": "Countess"})
     sync.sync_to_airtable()
@@ -55,7 +55,7 @@ def test_a_field_can_be_named_by_its_id(airtable, connect, db):
 
 
 def test_a_renamed_field_is_told(airtable, connect):
-    """It is used all the same."""
+    """A renamed field is reported and still used."""
     sync = connect()
     sync.bidirectional_sync()
     airtable.rename_field("Phone", "Telephone")
@@ -63,19 +63,19 @@ def test_a_renamed_field_is_told(airtable, connect):
 
 
 def test_a_table_that_is_not_there_is_told(airtable, connect):
-    """With the names of those that are."""
+    """An unknown table is refused with the names of the existing ones."""
     with pytest.raises(AirtableError, match="no table 'Nope'; it has 'Leads'"):
         connect(table="Nope").check_schema()
 
 
 def test_a_field_for_the_last_change_has_to_be_one(airtable, connect):
-    """A text tells no time."""
+    """A text field is refused as the field for the time of the last change."""
     with pytest.raises(SyncError, match="'Company' must hold the time"):
         connect(modified_field="Company").bidirectional_sync()
 
 
 def test_a_sync_needs_a_base(db):
-    """And the message says where its id stands."""
+    """Without a base the error says where to find its id."""
     from leadlog.leads.airtable import AirtableSyncManager
 
     with pytest.raises(SettingsError, match="airtable_base_id is not set"):

@@ -1,4 +1,4 @@
-"""Push, pull and both ways: what moves, what is told, and that a second run writes nothing."""
+"""Push, pull and bidirectional sync: what changes, what is reported, and idempotence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def writes(airtable) -> int:
 
 
 def test_a_push_creates_rows_ten_at_a_time(sync, db, airtable):
-    """23 leads are one list, and three upserts; each row has the lead's id and its values."""
+    """23 leads need one listing and three upserts; each row has its lead's id and values."""
     ids = db.add_leads({"name": f"Lead {n}", "title": "CTO"} for n in range(23)).ids
     result = sync.sync_to_airtable()
     assert result.success
@@ -35,7 +35,7 @@ def test_a_push_creates_rows_ten_at_a_time(sync, db, airtable):
 
 
 def test_a_second_run_writes_nothing(sync, db, airtable, row_of):
-    """What is equal is left alone, in every direction."""
+    """A second run writes nothing, in any direction."""
     db.add_lead(ADA)
     airtable.create({"Full Name": "Grace Hopper"})
     sync.bidirectional_sync()
@@ -49,7 +49,7 @@ def test_a_second_run_writes_nothing(sync, db, airtable, row_of):
 
 
 def test_only_changed_fields_are_sent(sync, db, airtable):
-    """A PATCH has the changed field of the changed lead and nothing else."""
+    """A PATCH contains only the changed field of the changed lead."""
     lead_id = db.add_lead(ADA)
     db.add_lead({"name": "Bob"})
     sync.sync_to_airtable()
@@ -60,7 +60,7 @@ def test_only_changed_fields_are_sent(sync, db, airtable):
 
 
 def test_edits_of_both_sides_meet(sync, db, airtable, row_of):
-    """Different fields of one lead, changed on both sides, are both kept, without a conflict."""
+    """Edits of different fields on both sides are both kept, without a conflict."""
     lead_id = db.add_lead(ADA)
     sync.bidirectional_sync()
     db.update_lead(lead_id, {"title": "Countess"})
@@ -74,7 +74,7 @@ def test_edits_of_both_sides_meet(sync, db, airtable, row_of):
 
 @pytest.mark.parametrize("conflict", ["local", "remote"])
 def test_without_a_time_a_policy_decides(connect, db, airtable, row_of, conflict):
-    """Both values are in the result; the one that the settings name stays."""
+    """Without a time the configured side wins, and the result has both values."""
     lead_id = db.add_lead({**ADA, "title": "Old"})
     sync = connect(conflict=conflict)
     sync.bidirectional_sync()
@@ -92,7 +92,7 @@ def test_without_a_time_a_policy_decides(connect, db, airtable, row_of, conflict
 def test_with_a_time_the_later_edit_wins(  # noqa: PLR0917 - pytest fills them in by name
     connect, db, airtable, row_of, clock, first, stays
 ):
-    """Whatever the policy says."""
+    """With a time the later edit wins, whatever the policy."""
     lead_id = db.add_lead(ADA)
     sync = connect(modified_field="Last Modified", conflict="local")
     sync.bidirectional_sync()
@@ -109,7 +109,7 @@ def test_with_a_time_the_later_edit_wins(  # noqa: PLR0917 - pytest fills them i
 
 
 def test_at_the_same_time_the_row_wins(connect, db, airtable, row_of):
-    """A tie is decided the same way on every machine."""
+    """The row wins a tie, on every machine."""
     lead_id = db.add_lead(ADA)
     sync = connect(modified_field="Last Modified", conflict="local")
     sync.bidirectional_sync()
@@ -121,7 +121,7 @@ def test_at_the_same_time_the_row_wins(connect, db, airtable, row_of):
 
 
 def test_a_clock_that_is_wrong_loses_nothing(connect, db, airtable, row_of, clock):
-    """A store an hour in the future wins every conflict, and each loser is in the result."""
+    """A store an hour ahead wins every conflict, and the result has each losing value."""
     lead_id = db.add_lead(ADA)
     sync = connect(modified_field="Last Modified")
     sync.bidirectional_sync()
@@ -136,7 +136,7 @@ def test_a_clock_that_is_wrong_loses_nothing(connect, db, airtable, row_of, cloc
 
 
 def test_a_new_row_becomes_a_lead_and_gets_its_id(sync, db, airtable, row_of):
-    """A pull writes nothing into the table but the id."""
+    """A pull writes only the id into the table."""
     record_id = airtable.create({"Full Name": "Grace Hopper", "Email": "grace@x.example"})
     result = sync.sync_from_airtable()
     assert result.actions == {"add_lead": 1, "stamp": 1}
@@ -146,7 +146,7 @@ def test_a_new_row_becomes_a_lead_and_gets_its_id(sync, db, airtable, row_of):
 
 
 def test_a_row_of_somebody_known_is_linked(sync, db, airtable, row_of):
-    """Both sides entered the same person: one lead, one row, and their values together."""
+    """A person entered on both sides becomes one lead and one row, with merged values."""
     lead_id = db.add_lead({**ADA, "title": "Countess"})
     record_id = airtable.create({"Full Name": "ADA LOVELACE", "Email": "Ada@x.example"})
     result = sync.bidirectional_sync()
@@ -158,7 +158,7 @@ def test_a_row_of_somebody_known_is_linked(sync, db, airtable, row_of):
 
 
 def test_a_row_that_was_duplicated_is_reported(sync, db, airtable, row_of):
-    """A copy has the same Lead ID; the linked row stays the lead's, the other is left alone."""
+    """Of two rows with one Lead ID the linked one stays, and the copy is only reported."""
     lead_id = db.add_lead(ADA)
     sync.bidirectional_sync()
     first = row_of(lead_id)["record_id"]
@@ -175,7 +175,7 @@ def test_a_row_that_was_duplicated_is_reported(sync, db, airtable, row_of):
 
 
 def test_a_limit_leaves_the_rest_for_later(sync, db, airtable):
-    """Of five new rows two become leads, and the others are told."""
+    """With a limit of two, two of five new rows become leads and three are reported."""
     for n in range(5):
         airtable.create({"Full Name": f"Person {n}"})
     result = sync.sync_from_airtable(limit=2)
@@ -186,7 +186,7 @@ def test_a_limit_leaves_the_rest_for_later(sync, db, airtable):
 
 
 def test_some_leads_can_be_pushed_alone(sync, db, airtable):
-    """The others are not touched; an id that is nobody's is told."""
+    """Only the given leads are pushed; an unknown id is reported."""
     ids = db.add_leads({"name": f"Lead {n}"} for n in range(3)).ids
     result = sync.sync_to_airtable([ids[1], "nobody"])
     assert [record["fields"]["Lead ID"] for record in airtable.records()] == [ids[1]]
@@ -199,7 +199,7 @@ def test_some_leads_can_be_pushed_alone(sync, db, airtable):
 
 
 def test_a_dry_run_changes_nothing(sync, db, airtable, row_of):
-    """It only says what would be done, and that is what is done afterwards."""
+    """A dry run returns exactly the actions that the following run takes."""
     kept = db.add_lead(ADA)
     gone = db.add_lead({"name": "Gone"})
     sync.bidirectional_sync()
@@ -225,7 +225,7 @@ def test_a_dry_run_changes_nothing(sync, db, airtable, row_of):
 
 
 def test_a_marked_lead_waits_until_it_is_synchronised(sync, db, airtable):
-    """`mark_for_sync` and the numbers of the store keep meaning what they say."""
+    """A lead marked for sync counts as pending until it is synchronised."""
     lead_id = db.add_lead(ADA)
     db.mark_for_sync()
     assert db.stats()["pending_syncs"] == 1
@@ -237,7 +237,7 @@ def test_a_marked_lead_waits_until_it_is_synchronised(sync, db, airtable):
 
 
 def test_the_outbox_is_what_differs_from_the_base(sync, db):
-    """Nothing else says that a lead has something to send."""
+    """The only sign that a lead must be sent is its difference from the agreed values."""
     ids = db.add_leads([ADA, {"name": "Bob"}]).ids
     assert sync.get_sync_statistics()["pending_leads"] == 2
     sync.sync_to_airtable()
@@ -250,7 +250,7 @@ def test_the_outbox_is_what_differs_from_the_base(sync, db):
 
 
 def test_a_column_of_the_store_alone_is_only_sent(connect, db, airtable, row_of):
-    """Somebody's change of `created_at` is undone, and told as a conflict."""
+    """A change of `created_at` in the table is reverted and reported as a conflict."""
     airtable.add_field("Added", "dateTime")
     sync = connect(fields={"created_at": "Added"})
     lead_id = db.add_lead(ADA)
@@ -263,14 +263,14 @@ def test_a_column_of_the_store_alone_is_only_sent(connect, db, airtable, row_of)
 
 
 def test_rows_without_a_name_are_told_and_left(sync, airtable, db):
-    """An empty row is not a lead; it is skipped each time, and nothing fails."""
+    """A row without a name is skipped each time, without a failure."""
     airtable.create({})
     result = sync.bidirectional_sync()
     assert (result.skipped, result.failed, db.stats()["total_leads"]) == (1, 0, 0)
 
 
 def test_a_lead_deleted_in_a_session_takes_its_row_with_it(sync, db, airtable):
-    """The link without a lead is as good as a tombstone."""
+    """The row of a lead that was deleted through a session is deleted."""
     db.add_leads([ADA, {"name": "Bob"}])
     sync.sync_to_airtable()
     with db.session() as session:

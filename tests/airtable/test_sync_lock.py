@@ -1,4 +1,4 @@
-"""Two syncs of one store at once: refused, whoever holds the turn, and free after a crash."""
+"""Concurrent syncs of one store are refused, and a crash releases the lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def store(request, tmp_path):
 
 
 def test_one_at_a_time(store):
-    """A second turn is refused until the first one has ended, whatever ended it."""
+    """A second sync is refused until the first has ended, for whatever reason."""
     second = sync_lock(store.connections)
     with sync_lock(store.connections), pytest.raises(SyncBusyError, match="another sync of"):
         second.__enter__()
@@ -42,7 +42,7 @@ def test_one_at_a_time(store):
 
 @pytest.mark.parametrize("kind", ["file", pytest.param("postgres", marks=pytest.mark.postgres)])
 def test_a_killed_process_lets_go(kind, tmp_path, request):
-    """No lock is left behind for somebody to remove."""
+    """A killed process leaves no stale lock."""
     url = (
         f"sqlite:///{tmp_path / 'leads.db'}"
         if kind == "file"
@@ -66,7 +66,7 @@ def test_a_killed_process_lets_go(kind, tmp_path, request):
 
 
 def _until_free(db: LeadDatabase) -> None:
-    """A server notices the death of a client a moment later."""
+    """Wait until the server has noticed the death of the client."""
     for _ in range(2000):
         try:
             with sync_lock(db.connections):
@@ -77,7 +77,7 @@ def _until_free(db: LeadDatabase) -> None:
 
 
 def test_a_second_sync_calls_nobody(connect, db, airtable):
-    """It is refused before the first call; a dry run only reads, and may go on."""
+    """A second sync is refused before its first call; a dry run is allowed."""
     sync = connect()
     with sync_lock(db.connections):
         with pytest.raises(SyncBusyError):
@@ -88,7 +88,7 @@ def test_a_second_sync_calls_nobody(connect, db, airtable):
 
 @pytest.mark.postgres
 def test_a_round_trip_on_postgresql(connect, airtable, postgres_database):
-    """Push, edit on both sides, delete on both sides, and rest."""
+    """Push, edits and deletes on both sides converge on PostgreSQL."""
     with LeadDatabase(postgres_database) as store:
         sync = connect(database=store, max_delete_share=1.0)
         ids = store.add_leads({"name": f"Lead {n}", "title": "Old"} for n in range(25)).ids

@@ -1,4 +1,4 @@
-"""The transport: what is sent again, what never is, and what is counted and hidden."""
+"""The transport: which requests are retried, and what is counted and masked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = "patSecretToken.0123456789abcdef"
 
 
 def test_creating_a_field_is_never_sent_twice(connect, airtable):
-    """A POST may have been applied; the schema tells, and it is not created again."""
+    """A POST whose response is lost is not retried; the schema is checked instead."""
     sync = connect(fields={"created_at": "Added"})
     airtable.fail("close", route="create_field", applied=True)
     assert sync.create_missing_fields() == ["Added"]
@@ -25,7 +25,7 @@ def test_creating_a_field_is_never_sent_twice(connect, airtable):
 
 
 def test_a_field_that_cannot_be_created_is_an_error(connect, airtable):
-    """Where it is not there afterwards, the reason is told."""
+    """If the field does not exist afterwards, the error is raised."""
     sync = connect(fields={"created_at": "Added"})
     airtable.fail("close", route="create_field")
     with pytest.raises(AirtableError, match="creating the field 'Added': no answer"):
@@ -33,7 +33,7 @@ def test_a_field_that_cannot_be_created_is_an_error(connect, airtable):
 
 
 def test_each_attempt_counts_as_a_call_of_whoever_measures(connect, airtable, logged):
-    """A monitored function that synchronises has its attempts in `api_calls`."""
+    """Attempts of a sync count in the `api_calls` of a monitored function."""
     sync = connect()
     airtable.fail("error", route="list")
 
@@ -47,7 +47,7 @@ def test_each_attempt_counts_as_a_call_of_whoever_measures(connect, airtable, lo
 
 
 def test_the_bytes_of_a_cut_answer_are_not_known(connect, airtable, logged):
-    """Null in the result and in the record, not a number that is too small."""
+    """A cut-off response makes the received bytes null instead of too small a number."""
     sync = connect()
     airtable.fail("cut", route="list")
     result = sync.bidirectional_sync()
@@ -58,7 +58,7 @@ def test_the_bytes_of_a_cut_answer_are_not_known(connect, airtable, logged):
 
 
 def test_a_server_that_is_not_there_is_told(db, clock):
-    """No answer at all: the message says so, and nothing of the token."""
+    """An unreachable server raises a clear error without the token."""
     sync = leadlog.AirtableSyncManager(
         db,
         api_key=KEY,
@@ -74,7 +74,7 @@ def test_a_server_that_is_not_there_is_told(db, clock):
 
 
 def test_the_token_is_nowhere(connect, airtable, db, tmp_path):
-    """Not in a repr, an error, its causes, or any file of the log."""
+    """The token is in no repr, error, cause or log file."""
     sync = connect(api_key=KEY)  # which the server does not know
     texts = [repr(sync)]
     with pytest.raises(AirtableError, match="401 AUTHENTICATION_REQUIRED") as caught:
@@ -91,7 +91,7 @@ def test_the_token_is_nowhere(connect, airtable, db, tmp_path):
 
 
 def test_every_attempt_has_time_limits(clock):
-    """Connecting and reading end after a while, whatever the caller of the session forgot."""
+    """Every attempt has connect and read timeouts, even if the caller sets none."""
     given = []
 
     class Silent(requests.adapters.HTTPAdapter):
@@ -100,7 +100,7 @@ def test_every_attempt_has_time_limits(clock):
             raise requests.ReadTimeout
 
     class Watched(AirtableTransport, Silent):
-        """The transport on top of an adapter that only looks."""
+        """The transport on top of an adapter that records its calls."""
 
     session = requests.Session()
     paces = Paces(clock, clock.sleep)

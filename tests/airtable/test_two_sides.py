@@ -1,4 +1,4 @@
-"""Undo, several stores, the time of a field, and values that the other side cannot hold."""
+"""Undo, several stores, times of fields, and values that the other side cannot hold."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def cells(airtable):
 
 @pytest.fixture
 def wrong(db, airtable, manage, tmp_path, clock):
-    """A store and a table after a migration of a wrong file was synchronised and rolled back."""
+    """A store and a table after the migration of a wrong file was synced and rolled back."""
     sync = manage(db, airtable, modified_field="Last Modified")
     db.add_leads(people("Good", 5))
     sync.bidirectional_sync()
@@ -98,7 +98,7 @@ def wrong(db, airtable, manage, tmp_path, clock):
 
 
 def test_what_was_rolled_back_does_not_come_back(db, airtable, wrong):
-    """The sync holds the rows back and says how to decide; values go back on both sides."""
+    """Rows of rolled-back leads are withheld with instructions; values revert on both sides."""
     for _ in range(2):
         result = wrong.bidirectional_sync()
         assert names(db) == [f"Good {n} Berg" for n in range(5)]
@@ -109,25 +109,26 @@ def test_what_was_rolled_back_does_not_come_back(db, airtable, wrong):
 
 
 def test_the_rows_of_what_was_rolled_back_can_be_deleted(db, airtable, wrong, manage):
-    """One decision deletes them all."""
+    """`deletes="apply"` deletes all rows of the rolled-back leads."""
     assert manage(db, airtable, deletes="apply").bidirectional_sync().success
     assert sorted(cells(airtable)) == names(db) == [f"Good {n} Berg" for n in range(5)]
 
 
 def test_what_was_rolled_back_can_be_brought_back(db, airtable, wrong, manage):
-    """The other decision makes the rows leads again."""
+    """`deletes="undo"` turns the rows into leads again."""
     assert manage(db, airtable, deletes="undo").bidirectional_sync().success
     assert sorted(cells(airtable)) == names(db)
     assert len(names(db)) == 13
 
 
 def test_an_unknown_decision_is_refused(db, airtable, manage):
+    """An unknown value of `deletes` is refused with the valid ones."""
     with pytest.raises(ValidationError, match="deletes is 'some'; give guarded, apply, undo"):
         manage(db, airtable, deletes="some")
 
 
 def test_leads_that_are_restored_get_their_rows_again(db, airtable, manage, tmp_path, clock):
-    """Deleted on both sides, then restored: the sync does not delete them once more."""
+    """Leads deleted on both sides and then restored are not deleted again."""
     sync = manage(db, airtable, max_delete_share=1.0)
     db.add_leads(people("Good", 3))
     sync.bidirectional_sync()
@@ -144,7 +145,7 @@ def test_leads_that_are_restored_get_their_rows_again(db, airtable, manage, tmp_
 
 
 def test_a_backup_in_a_new_store_keeps_what_it_knows(airtable, manage, tmp_path, clock):
-    """After a loss of the database, rows that came later are leads again."""
+    """After the database is lost and restored, later rows become leads again."""
     with LeadDatabase(tmp_path / "old.db", capture=False, clock=clock.microseconds) as old:
         sync = manage(old, airtable)
         old.add_leads(people("Good", 2))
@@ -163,7 +164,7 @@ def test_a_backup_in_a_new_store_keeps_what_it_knows(airtable, manage, tmp_path,
 
 
 def test_two_stores_on_one_table_settle_and_are_told_once(airtable, manage, tmp_path, clock):
-    """They share the row, nobody fights over its Lead ID, and edits of each reach the other."""
+    """Two stores on one table do not overwrite each other's Lead ID, and edits reach both."""
     stores = [
         LeadDatabase(tmp_path / f"{name}.db", capture=False, clock=clock.microseconds)
         for name in "ab"
@@ -196,7 +197,7 @@ def test_two_stores_on_one_table_settle_and_are_told_once(airtable, manage, tmp_
 
 @pytest.mark.parametrize("field", ["email", "notes", "company"])
 def test_the_later_edit_of_a_field_wins_by_its_own_time(db, airtable, manage, clock, field):
-    """A later edit of another field of the lead does not count, whoever makes it and how."""
+    """A later edit of another field does not count, whoever makes it and how."""
     title = {"email": "Email", "notes": "Notes", "company": "Company"}[field]
     sync = manage(db, airtable, modified_field="Last Modified")
     lead_id = db.add_lead({"name": "Ida Strand", field: "ida@old.example"})
@@ -217,7 +218,7 @@ def test_the_later_edit_of_a_field_wins_by_its_own_time(db, airtable, manage, cl
 
 
 def test_the_later_edit_of_a_field_in_the_store_wins_too(db, airtable, manage, clock):
-    """Also where another field of the lead was changed before the row was."""
+    """The store's later edit wins even if another field was changed before the row was."""
     sync = manage(db, airtable, modified_field="Last Modified")
     lead_id = db.add_lead({"name": "Ida Strand", "email": "ida@x.example"})
     sync.bidirectional_sync()
@@ -238,7 +239,7 @@ def test_the_later_edit_of_a_field_in_the_store_wins_too(db, airtable, manage, c
 
 
 def test_a_field_that_was_made_anew_erases_nothing(db, airtable, manage):
-    """A removed field stops the sync; one that is made anew is filled from the leads."""
+    """A removed field stops the sync; a recreated one is filled from the leads."""
     sync = manage(db, airtable)
     db.add_leads({**lead, "notes": "important"} for lead in people("Good", 3))
     sync.bidirectional_sync()
@@ -275,7 +276,7 @@ CHANGED = [
 
 @pytest.mark.parametrize("kind", ["number", "percent", "currency"])
 def test_a_value_that_would_change_on_the_way_is_set_aside(db, manage, clock, kind):
-    """The row has all else, the lead keeps its own, and the reason is told; nothing is repeated."""
+    """An inexact value is not sent, the reason is reported once, and other fields are sent."""
     fields = [{**one, "type": kind} if one["name"] == "Phone" else dict(one) for one in LEAD_FIELDS]
     with FakeAirtable(fields=fields, clock=clock) as airtable:
         sync = manage(db, airtable)
@@ -298,7 +299,7 @@ def test_a_value_that_would_change_on_the_way_is_set_aside(db, manage, clock, ki
 
 
 def test_a_value_that_was_set_aside_goes_when_it_is_mended(db, manage, clock):
-    """The field alone is tried again, and other fields of the lead go meanwhile."""
+    """A corrected value is sent; other fields of the lead are sent in the meantime."""
     fields = [
         {**one, "type": "number"} if one["name"] == "Phone" else dict(one) for one in LEAD_FIELDS
     ]
@@ -321,7 +322,7 @@ def test_a_value_that_was_set_aside_goes_when_it_is_mended(db, manage, clock):
 
 @pytest.mark.slow
 def test_a_watch_outlives_what_waiting_mends(tmp_path):
-    """Another sync, hours of 5xx, a lost network and a removed field; each is said once."""
+    """A watch survives a busy lock, 5xx, network loss and a removed field, each reported once."""
     with FakeAirtable() as airtable, LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         db.add_lead({"name": "Ida Strand", "email": "ida@strandverk.example"})
         here = {"base_id": airtable.base_id, "endpoint_url": airtable.endpoint_url}

@@ -1,7 +1,7 @@
-"""Two stores on one table, rollbacks, removed fields and storms of 5xx: it settles all the same.
+"""Two stores on one table, with rollbacks, removed fields and storms of 5xx, converge.
 
-Everybody is entered once, in one of the stores or in the table. In the end every store has who the
-table has, nobody twice, and whoever was never deleted or rolled back is there.
+Each person is entered once, in one of the stores or in the table. In the end every store has the
+people of the table, without duplicates, and everyone who was never deleted or rolled back.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROUNDS = 8
 
 
 class WideSchedules(RuleBasedStateMachine):
-    """Two stores, one table, and everything that goes wrong between them."""
+    """Two stores, one table, and all faults between them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ class WideSchedules(RuleBasedStateMachine):
         applied=st.booleans(),
     )
     def storm(self, which: int, kind: str, status: int, first: int, applied: bool) -> None:
-        """Nothing but 5xx from some call on; what was applied before its answer stays."""
+        """Answer every call after some point with 5xx; requests applied before stay applied."""
         for nth in range(first, first + 12):
             self.airtable.fail("error", nth=nth, status=status, applied=applied)
         with suppress(AirtableError):
@@ -180,7 +180,7 @@ class WideSchedules(RuleBasedStateMachine):
 
     @rule(which=which, column=st.sampled_from(["Notes", "Location"]))
     def remove_field(self, which: int, column: str) -> None:
-        """The sync stops; whoever makes the field anew makes it blank in all rows."""
+        """Remove a field, which stops the sync, and recreate it blank in all rows."""
         self.airtable.remove_field(column)
         with pytest.raises(SyncError, match="there is no field"):
             self.manager(which).bidirectional_sync()
@@ -188,7 +188,7 @@ class WideSchedules(RuleBasedStateMachine):
 
     @rule()
     def settle(self) -> None:
-        """Undisturbed, and with a decision about deletes, it comes to rest."""
+        """Without further faults, and with a decision about deletes, all sides converge."""
         for _ in range(ROUNDS):
             before = self.airtable.counters.by_method
             actions = 0
@@ -218,7 +218,7 @@ class WideSchedules(RuleBasedStateMachine):
 @pytest.mark.hypothesis
 @pytest.mark.timeout(7200)
 def test_any_wide_schedule_settles_without_loss_or_duplicate():
-    """Two stores, rollbacks, removed fields and storms in any order: equal in the end."""
+    """After any schedule with two stores, rollbacks and faults, all sides are equal."""
     run_state_machine_as_test(
         WideSchedules,
         settings=settings(

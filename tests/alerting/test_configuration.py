@@ -1,4 +1,4 @@
-"""Rules from the settings: the defaults, what may be changed, and clear errors."""
+"""Rules from the settings: the defaults, the allowed changes, and clear errors."""
 
 import pytest
 
@@ -11,13 +11,13 @@ from leadlog.monitor.states import AlertState
 
 
 def test_every_kind_is_in_force_by_default():
-    """Without any setting there is one rule of each kind."""
+    """Without any setting there is one enabled rule of each kind."""
     assert list(configure().rules) == list(KINDS)
     assert all(rule.enabled and rule.about for rule in configure().rules.values())
 
 
 def test_a_rule_can_be_changed_switched_off_and_added():
-    """By its name, or with a kind under another name."""
+    """A rule is changed by its name, or added with a kind under another name."""
     found = configure(
         {
             "repeat": "8h",
@@ -65,13 +65,13 @@ def test_a_rule_can_be_changed_switched_off_and_added():
     ],
 )
 def test_a_mistake_is_named_with_what_would_do(table, message):
-    """The place, the value and the remedy."""
+    """The error names the place, the value and the remedy."""
     with pytest.raises(SettingsError, match=message):
         configure(table)
 
 
 def test_the_rules_come_from_the_file_and_the_urls_from_the_environment(tmp_path, monkeypatch):
-    """And the URLs are shown nowhere."""
+    """Rules come from leadlog.toml; the URLs are shown nowhere."""
     (tmp_path / "leadlog.toml").write_text(
         '[alerts]\nevery = "30s"\n[alerts.rules.disk]\nwarning_percent = 20\n'
     )
@@ -85,7 +85,7 @@ def test_the_rules_come_from_the_file_and_the_urls_from_the_environment(tmp_path
 
 
 def test_durations():
-    """Written and read."""
+    """Durations are parsed and written in short notation."""
     assert [seconds(one) for one in (5, "90", "1.5m", "2h", "1d", "1w")] == [
         *(5, 90, 90, 7200, 86_400, 604_800)
     ]
@@ -102,7 +102,7 @@ def alert(rule, label="", state="firing"):
 
 
 def test_the_database_that_is_down_hushes_its_consequences():
-    """But not itself, nor what has nothing to do with it; and only while it fires."""
+    """An unreachable database suppresses its consequences while it fires, but nothing else."""
     alerts = {
         one.key: one
         for one in (
@@ -119,7 +119,7 @@ def test_the_database_that_is_down_hushes_its_consequences():
 
 
 def test_an_inhibition_may_name_labels():
-    """`rule:label` inhibits some of a rule's alerts only."""
+    """`rule:label` inhibits only some of a rule's alerts."""
     one = Inhibition(rule="disk", inhibits=("health_check:log_*",))
     keys = [("health_check", "log_disk"), ("health_check", "database")]
     firing = alert("disk")
@@ -127,7 +127,7 @@ def test_an_inhibition_may_name_labels():
 
 
 def test_a_silence_holds_until_it_ends():
-    """By rule and label, with patterns."""
+    """A silence applies by rule and label, with patterns, until it ends."""
     one = Silence(1, "fingerprint_*", "ab*", "why", "ana", 10, 20)
     keys = [("fingerprint_new", "abc"), ("fingerprint_new", "xyz"), ("disk", "")]
     assert silenced(keys, [one], 10) == {keys[0]}

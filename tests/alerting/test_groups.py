@@ -1,4 +1,4 @@
-"""Who is told when: each alert once that it fires, once that it is over."""
+"""Notices: each alert is reported once when it fires and once when it is resolved."""
 
 import attrs
 from hypothesis import given
@@ -27,7 +27,7 @@ def alert(key, severity="warning", fired_us=0):
 
 
 class Told:
-    """Plays looks, and keeps what was told: (seconds, notice)."""
+    """Simulates evaluations, and keeps the notices sent: (seconds, notice)."""
 
     def __init__(self):
         self.groups, self.now, self.notices = {}, 0.0, []
@@ -45,7 +45,7 @@ class Told:
 
 
 def test_what_comes_together_is_told_together():
-    """The first message waits for half a minute, and has all alerts of the rule."""
+    """The first message waits for half a minute, and contains all alerts of the rule."""
     told = Told()
     told.look([alert(("a", ""))])
     for _ in range(5):
@@ -54,7 +54,7 @@ def test_what_comes_together_is_told_together():
 
 
 def test_what_is_gone_before_it_was_told_is_not_told():
-    """Neither that it fired, nor that it is resolved."""
+    """An alert that ends before its first notice causes none, neither firing nor resolved."""
     told = Told()
     told.look([alert(("a", ""))])
     for _ in range(10):
@@ -64,7 +64,7 @@ def test_what_is_gone_before_it_was_told_is_not_told():
 
 
 def test_the_end_is_told_at_once_and_once():
-    """And then the group is forgotten."""
+    """The resolution is reported immediately and once; then the group is forgotten."""
     told = Told()
     for _ in range(5):
         told.look([alert(("a", ""))])
@@ -75,7 +75,7 @@ def test_the_end_is_told_at_once_and_once():
 
 
 def test_changes_are_told_at_intervals():
-    """A second alert and the end of the first come in one message, five minutes later."""
+    """A second alert and the end of the first are sent in one message, five minutes later."""
     told = Told()
     for _ in range(5):
         told.look([alert(("a", ""))])
@@ -85,7 +85,7 @@ def test_changes_are_told_at_intervals():
 
 
 def test_what_becomes_worse_is_news():
-    """A warning that becomes critical is told; one that becomes milder is not."""
+    """A warning that becomes critical is reported; one that becomes milder is not."""
     told = Told()
     for severity in ("warning", "critical", "warning"):
         for _ in range(40):
@@ -94,7 +94,7 @@ def test_what_becomes_worse_is_news():
 
 
 def test_what_stays_is_told_again_after_an_hour():
-    """Not before."""
+    """An unchanged group is reported again after the interval, not before."""
     told = Told()
     for _ in range(800):
         told.look([alert(("a", ""))])
@@ -102,7 +102,7 @@ def test_what_stays_is_told_again_after_an_hour():
 
 
 def test_a_silence_hushes_until_it_ends():
-    """What still fires then is told; what was told and is over by then is told to be over."""
+    """At its end, alerts that still fire are reported, and reported ones that ended resolved."""
     told = Told()
     for _ in range(5):
         told.look([alert(("a", ""))])
@@ -126,7 +126,7 @@ script = st.lists(
 
 @given(script)
 def test_nothing_is_told_twice_nothing_is_forgotten(looks):
-    """Over any script: told to fire before told to be over, by turns; and all of it in the end."""
+    """In any script, firing precedes resolved for each alert, alternately, and all are reported."""
     told, open_, last, fired = Told(), set(), {}, {}
     for elapsed, firing, suppressed in looks:
         fired = {key: fired.get(key, told.now) for key in firing}
@@ -152,7 +152,7 @@ def test_nothing_is_told_twice_nothing_is_forgotten(looks):
 
 
 def test_groups_are_kept_as_they_are():
-    """What is written to the database is plain data."""
+    """A group that is written to the database is read back unchanged."""
     told = Told()
     for _ in range(5):
         told.look([alert(("a", ""))])

@@ -1,4 +1,4 @@
-"""Messages are delivered once, in order, and survive whatever ends the monitor."""
+"""Messages are delivered once, in order, and survive any end of the monitor."""
 
 import logging
 import sqlite3
@@ -15,7 +15,7 @@ from leadlog.monitor.notification.outbox import Outbox
 
 
 class Clocks:
-    """A clock and a stopwatch that the test moves."""
+    """A clock and a stopwatch that the test advances."""
 
     def __init__(self):
         self.seconds = 0.0
@@ -28,7 +28,7 @@ class Clocks:
 
 
 class Sink:
-    """A channel that takes messages, or refuses them."""
+    """A channel that accepts messages, or refuses them."""
 
     def __init__(self, name="sink"):
         self.name, self.taken, self.refusing = name, [], False
@@ -70,7 +70,7 @@ def opened(database, sinks, clocks, told=None):
 
 
 def put(box, database, *titles):
-    """Stages and commits messages, as the monitor does."""
+    """Stage and commit messages, as the monitor does."""
     for title in titles:
         box.stage(title, "body", "warning")
     with closing(sqlite3.connect(database)) as connection, connection:
@@ -84,7 +84,7 @@ def states(database):
 
 
 def test_each_message_reaches_each_channel_once_in_order(database, clocks):
-    """And the database says so."""
+    """Each message reaches each channel once, and the database records it."""
     one, two = Sink(), Sink()
     box = opened(database, {"1": one, "2": two}, clocks)
     put(box, database, "a", "b")
@@ -97,7 +97,7 @@ def test_each_message_reaches_each_channel_once_in_order(database, clocks):
 
 
 def test_nothing_is_sent_before_it_is_committed(database, clocks):
-    """A message whose transaction was rolled back would be told twice."""
+    """A message whose transaction was rolled back is not sent, since it would be sent twice."""
     sink = Sink()
     box = opened(database, {"1": sink}, clocks)
     box.stage("a", "body", "warning")
@@ -106,7 +106,7 @@ def test_nothing_is_sent_before_it_is_committed(database, clocks):
 
 
 def test_a_channel_that_refuses_is_tried_again_and_holds_up_no_other(database, clocks):
-    """After 5, 10, 20 … seconds; its later messages wait for the first."""
+    """It is retried after 5, 10, 20 … seconds; its later messages wait for the first."""
     closed, sink, told = Sink("closed"), Sink(), []
     closed.refusing = True
     box = opened(database, {"1": closed, "2": sink}, clocks, told)
@@ -116,7 +116,7 @@ def test_a_channel_that_refuses_is_tried_again_and_holds_up_no_other(database, c
         clocks.seconds += 1
     assert closed.attempts == 4  # at 0, 5, 15 and 35
     assert [title for title, _ in sink.taken] == ["a", "b"]
-    assert told[0] == "closed did not take 'a': it is closed; trying again in 5 s"
+    assert told[0] == "closed did not accept 'a': it is closed; trying again in 5 s"
     closed.refusing = False
     clocks.seconds += 900
     box.deliver_due()
@@ -124,7 +124,7 @@ def test_a_channel_that_refuses_is_tried_again_and_holds_up_no_other(database, c
 
 
 def test_a_message_is_given_up_after_a_day(database, clocks):
-    """And the next one is tried."""
+    """A message is given up after a day, and the next one is tried."""
     sink = Sink()
     sink.refusing = True
     box = opened(database, {"1": sink}, clocks)
@@ -140,14 +140,14 @@ def test_a_message_is_given_up_after_a_day(database, clocks):
 
 
 def test_the_next_monitor_delivers_what_waits_and_nothing_twice(database, clocks):
-    """What was taken is not sent again; what waits is; what was under way says so."""
+    """Accepted messages are not sent again; waiting ones are; one in flight says so."""
     sink = Sink()
     box = opened(database, {"1": sink}, clocks)
     put(box, database, "sent", "under way", "waits")
     snapshots = []
     sink.during = lambda: snapshots.append(database.read_bytes())
     box.deliver_due()
-    # The database as it was while the second one was being sent: that is where a kill left it.
+    # The database as it was while the second message was being sent, as after a kill.
     database.write_bytes(snapshots[1])
     later = Sink()
     again = opened(database, {"1": later}, clocks)
@@ -158,7 +158,7 @@ def test_the_next_monitor_delivers_what_waits_and_nothing_twice(database, clocks
 
 
 def test_an_url_that_is_gone_ends_its_messages(database, clocks):
-    """They would wait for ever."""
+    """Messages of a URL that is no longer configured are given up instead of waiting forever."""
     box = opened(database, {"1": Sink()}, clocks)
     put(box, database, "a")
     again = opened(database, {"2": Sink()}, clocks)
@@ -168,13 +168,13 @@ def test_an_url_that_is_gone_ends_its_messages(database, clocks):
 
 
 def test_a_database_that_cannot_be_written_stops_no_message(database, clocks):
-    """A full disk is what it has to tell of; the state is written when it can be."""
+    """A full disk must be reported too; the state is written once it can be."""
     sink = Sink()
     box = opened(database, {"1": sink}, clocks)
     box.stage("disk full", "body", "critical")
     kept = database.read_bytes()
     database.unlink()
-    database.mkdir()  # nothing can be written there
+    database.mkdir()  # makes the database unwritable
     box.release(saved=False)
     assert box.deliver_due() == 1
     database.rmdir()
@@ -185,7 +185,7 @@ def test_a_database_that_cannot_be_written_stops_no_message(database, clocks):
 
 
 def test_the_thread_delivers_while_nobody_waits(database, webhook, clocks):
-    """Through Apprise, to a real server."""
+    """Threads deliver through Apprise to a real server while the caller continues."""
     found = channels(webhook.url)
     box = opened(database, found, clocks)
     box.start()
@@ -197,7 +197,7 @@ def test_the_thread_delivers_while_nobody_waits(database, webhook, clocks):
 
 
 def test_a_channel_that_takes_long_delays_no_other(database, clocks):
-    """Neither in threads of their own, nor where somebody waits for all deliveries."""
+    """A slow channel delays no other, neither in separate threads nor in a synchronous delivery."""
     held, others = threading.Event(), threading.Event()
     slow, quick = Sink("slow"), Sink("quick")
     slow.during = lambda: held.wait(30)
@@ -212,7 +212,7 @@ def test_a_channel_that_takes_long_delays_no_other(database, clocks):
         time.sleep(0.01)
     box.stop()
 
-    both = threading.Barrier(2)  # each waits for the other, so they are delivered side by side
+    both = threading.Barrier(2)  # each waits for the other, so they must be delivered concurrently
     sinks = {"a": Sink("a"), "b": Sink("b")}
     for sink in sinks.values():
         sink.during = lambda: both.wait(30)
@@ -223,7 +223,7 @@ def test_a_channel_that_takes_long_delays_no_other(database, clocks):
 
 
 def test_a_reason_is_that_of_its_own_channel(webhook):
-    """What Apprise logs meanwhile of another channel may hold the other one's secrets."""
+    """Apprise's messages about another channel, which may contain its secrets, are not mixed in."""
     (channel,) = channels(webhook.url).values()
     webhook.refusing = True
     noise = threading.Event()
@@ -245,7 +245,7 @@ def test_a_reason_is_that_of_its_own_channel(webhook):
 
 
 def test_a_mail_arrives(mailbox):
-    """Through Apprise, at a real SMTP server."""
+    """A mail is delivered through Apprise to a real SMTP server."""
     (channel,) = channels(mailbox.url).values()
     channel.send("[leadlog] warning: disk", "12 % is free\nmake room", "warning")
     assert mailbox.titles == ["[leadlog] warning: disk"]
@@ -253,7 +253,7 @@ def test_a_mail_arrives(mailbox):
 
 
 def test_a_refusal_says_why_without_secrets(webhook):
-    """Neither the URL's path nor its password is in the name, the reason or the repr."""
+    """Neither the URL's path nor its password appears in the name, the reason or the repr."""
     webhook.refusing = True
     url = webhook.url.replace("127.0.0.1", "user:passw0rd-x@127.0.0.1")
     (channel,) = channels(url).values()
@@ -265,13 +265,13 @@ def test_a_refusal_says_why_without_secrets(webhook):
 
 
 def test_an_url_that_nobody_understands_is_an_error_without_it():
-    """The message names the scheme only."""
+    """The message names only the scheme."""
     with pytest.raises(SettingsError, match=r"nosuch://\*\*\*") as caught:
         channels("nosuch://token-abcdef/x")
     assert "token" not in str(caught.value)
 
 
 def test_no_url_no_channel():
-    """White space only, and an URL given twice."""
+    """White space gives no channel, and a repeated URL gives one."""
     assert channels("  ") == {}
     assert len(channels("json://127.0.0.1:1/a json://127.0.0.1:1/a")) == 1

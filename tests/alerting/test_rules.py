@@ -39,7 +39,7 @@ def figures():
 
 
 def put(figures, ago=0, total=0.0, bad=0.0, name="Contact.update", **columns):
-    """Count so many operations of one minute, over all and under a name."""
+    """Count operations of one minute, in total and under a name."""
     for series in (OPERATIONS, name):
         tally = figures.tallies.get(series)
         at = tally.slot(NOW - ago)
@@ -65,10 +65,10 @@ OVER_ALL = BurnRate(by_operation=False)
 
 
 def burning(figures, pair, bad, total=1000, *, ago=None, short=0):
-    """Failures that only this pair of windows can burn by, at the far end of its short window.
+    """Add failures by which only this pair of windows burns, at the far end of its short window.
 
-    The longer pairs have far more in which nothing failed; the shorter ones see none of it in
-    their short windows.
+    The longer pairs have far more successes; the shorter ones see none of the failures in their
+    short windows.
     """
     long, near, _ = PAIRS[pair]
     put(figures, near - 1 if ago is None else ago, total, bad)
@@ -79,7 +79,7 @@ def burning(figures, pair, bad, total=1000, *, ago=None, short=0):
 
 @pairs
 def test_a_burn_rate_fires_at_its_factor_and_not_below(pair, figures):
-    """The pair alone, in its long window."""
+    """The pair alone fires at its factor, in its long window."""
     least = math.ceil(PAIRS[pair][2] * 10 - 1e-9)
     burning(figures, pair, least - 1)
     assert labels(OVER_ALL, figures) == []
@@ -90,14 +90,14 @@ def test_a_burn_rate_fires_at_its_factor_and_not_below(pair, figures):
 @pairs
 @pytest.mark.parametrize(("inside", "fires"), [(True, True), (False, False)])
 def test_the_short_window_has_to_burn_too(pair, inside, fires, figures):
-    """What ended before it is over, however bad it was."""
+    """Failures that ended before the short window do not fire, however many they were."""
     burning(figures, pair, 900, ago=PAIRS[pair][1] - 1 if inside else PAIRS[pair][1], short=10)
     assert bool(labels(OVER_ALL, figures)) is fires
 
 
 @pairs
 def test_a_short_window_that_burns_slowly_is_not_enough(pair, figures):
-    """Just below its limit; at the limit it burns."""
+    """A short window just below its limit does not fire; at the limit it does."""
     _, near, factor = PAIRS[pair]
     burning(figures, pair, 900, ago=near)
     put(figures, near - 1, 1000, factor * 10 - 0.5)
@@ -108,7 +108,7 @@ def test_a_short_window_that_burns_slowly_is_not_enough(pair, figures):
 
 @pairs
 def test_the_long_window_has_to_burn_too(pair, figures):
-    """A short window that burns as such is not enough."""
+    """A short window that burns is not enough without the long one."""
     long, near, _ = PAIRS[pair]
     burning(figures, pair, 100, 100)
     put(figures, long - 1, 1e6)
@@ -119,7 +119,7 @@ def test_the_long_window_has_to_burn_too(pair, figures):
 @pairs
 @pytest.mark.parametrize(("total", "fires"), [(49, False), (50, True)])
 def test_few_operations_burn_nothing(pair, total, fires, figures):
-    """Below `minimum_events`, though all of them failed."""
+    """Below `minimum_events` nothing fires, even if all operations failed."""
     burning(figures, pair, total, total)
     assert bool(labels(OVER_ALL, figures)) is fires
 
@@ -127,14 +127,14 @@ def test_few_operations_burn_nothing(pair, total, fires, figures):
 @pairs
 @pytest.mark.parametrize(("bad", "fires"), [(4, False), (5, True)])
 def test_few_failures_burn_nothing(pair, bad, fires, figures):
-    """Below `minimum_failures`, though the budget burns fast enough."""
+    """Below `minimum_failures` nothing fires, even if the budget burns fast enough."""
     rule = BurnRate(by_operation=False, objective_percent=99.9)
     burning(figures, pair, bad, 50)
     assert bool(labels(rule, figures)) is fires
 
 
 def test_both_labels_have_their_severity(figures):
-    """What burns fast is critical; what burns slowly, of which it is a part, warns."""
+    """A fast burn is critical; a slow burn is a warning."""
     put(figures, 0, 1000, 900)
     assert [(one.label, one.severity) for one in found(OVER_ALL, figures)] == [
         ("fast", "critical"),
@@ -145,7 +145,7 @@ def test_both_labels_have_their_severity(figures):
 # By chance 144 of 1,000 would be exceeded by three deviations, which are 36, once in 700 times.
 @pytest.mark.parametrize(("bad", "fires"), [(143, False), (144, False), (179, False), (180, True)])
 def test_one_class_burns_where_all_together_do_not(bad, fires, figures):
-    """Surely over its budget, since it is one of many."""
+    """A class must exceed its budget significantly, since it is one of many."""
     put(figures, 0, 1e6, name="Deal.read")
     put(figures, 0, 1000, bad)
     put(figures, 60, 1e5)
@@ -163,7 +163,7 @@ def test_one_class_burns_where_all_together_do_not(bad, fires, figures):
     ],
 )
 def test_an_operation_can_have_an_objective_of_its_own(operation, wanted, figures):
-    """By its name in a class, or in every class; all together are the business of another rule."""
+    """An operation is named in one class or in every class; the total belongs to another rule."""
     put(figures, 0, 1000, 900)
     put(figures, 0, 1000, 900, name="Deal.update")
     assert labels(BurnRate(operation=operation), figures) == wanted
@@ -171,7 +171,7 @@ def test_an_operation_can_have_an_objective_of_its_own(operation, wanted, figure
 
 @pytest.mark.parametrize(("objective", "is_one"), [(99.99, True), (100, False), (100.1, False)])
 def test_an_objective_leaves_a_budget(objective, is_one):
-    """All of them is none."""
+    """An objective of 100 % leaves no budget and is refused."""
     if is_one:
         BurnRate(objective_percent=objective)
         return
@@ -180,7 +180,7 @@ def test_an_objective_leaves_a_budget(objective, is_one):
 
 
 def test_what_all_together_burn_is_told_once(figures):
-    """With the operations that it comes from, its commonest error, and the next command."""
+    """The finding names the failing operations, the most frequent error, and the next command."""
     put(figures, 0, 1000, 900)
     put(figures, 0, 100, 40, name="Deal.create")
     figures.fingerprints.known["abc"] = Fingerprint(
@@ -213,13 +213,13 @@ def times(figures, ms, count, ago=0, name="Contact.update"):
         (0, 40, 2100.0, True),
         (0, 19, 2100.0, False),  # minimum_events
         (0, 20, 2100.0, True),
-        (56, 4, 9000.0, False),  # minimum_slow, though the p95 is one of them
+        (56, 4, 9000.0, False),  # minimum_slow, although the p95 is one of them
         (56, 5, 9000.0, True),
-        (95, 5, 9000.0, False),  # the p95 is a quick one
+        (95, 5, 9000.0, False),  # the p95 is a fast one
     ],
 )
 def test_the_p95_is_held_against_the_threshold(quick, slow, ms, fires, figures):
-    """With enough operations, and enough slow ones."""
+    """The p95 fires above the threshold with enough operations, and enough slow ones."""
     times(figures, 5.0, quick)
     times(figures, ms, slow)
     assert labels(Latency(), figures) == (["Contact.update"] if fires else [])
@@ -227,13 +227,13 @@ def test_the_p95_is_held_against_the_threshold(quick, slow, ms, fires, figures):
 
 @pytest.mark.parametrize(("ago", "fires"), [(9, True), (29, True), (59, True), (60, False)])
 def test_the_window_grows_until_there_is_enough(ago, fires, figures):
-    """To an hour at most."""
+    """The window grows to an hour at most."""
     times(figures, 9000.0, 20, ago)
     assert bool(labels(Latency(), figures)) is fires
 
 
 def test_the_window_does_not_grow_where_there_is_enough(figures):
-    """What was slow before is over."""
+    """Earlier slow operations do not count if the window has enough."""
     times(figures, 9000.0, 200, 11)
     times(figures, 5.0, 20)
     assert labels(Latency(), figures) == []
@@ -253,7 +253,7 @@ def test_the_window_does_not_grow_where_there_is_enough(figures):
     ],
 )
 def test_the_p95_is_held_against_the_last_week(usual, count, ms, fires, figures):
-    """Where enough is known of it."""
+    """The p95 is compared with last week's if enough of it is known."""
     times(figures, usual, count, ago=5 * 60)
     times(figures, ms, 40)
     assert bool(labels(Latency(), figures)) is fires
@@ -270,7 +270,7 @@ def test_the_p95_is_held_against_the_last_week(usual, count, ms, fires, figures)
     ],
 )
 def test_a_limit_can_be_switched_off(change, past, ms, fires, figures):
-    """0 is none."""
+    """A limit of 0 is switched off."""
     times(figures, past, 500, ago=5 * 60)
     times(figures, ms, 40)
     assert bool(labels(Latency(**change), figures)) is fires
@@ -286,7 +286,7 @@ def test_a_limit_can_be_switched_off(change, past, ms, fires, figures):
     ],
 )
 def test_one_operation_can_be_named_with_its_class_or_for_all(operation, wanted, figures):
-    """Never by a part of its name."""
+    """An operation is never matched by a part of its name."""
     times(figures, 9000.0, 40)
     times(figures, 9000.0, 40, name="Deal.update")
     assert labels(Latency(operation=operation), figures) == wanted
@@ -304,7 +304,7 @@ def test_one_operation_can_be_named_with_its_class_or_for_all(operation, wanted,
     ],
 )
 def test_slow_operations_need_a_number_and_a_share(slow, total, ago, fires, figures):
-    """Within a quarter of an hour."""
+    """Slow operations fire by number and percentage within a quarter of an hour."""
     put(figures, ago, total, slow=slow)
     assert bool(found(SlowOperations(), figures)) is fires
 
@@ -313,7 +313,7 @@ def test_slow_operations_need_a_number_and_a_share(slow, total, ago, fires, figu
 
 
 def seen(figures, *, first, times=3, last=0, before=None, spell=None, critical=None, usual=0.0):
-    """An error, with times in minutes ago; `usual` an hour of the week before."""
+    """Add an error with times in minutes ago; `usual` is its hourly number in the week before."""
     hours = {(NOW // 60) - back: usual for back in range(2, 24 * 7)}
     figures.fingerprints.known["abc"] = Fingerprint(
         "abc",
@@ -336,7 +336,7 @@ def seen(figures, *, first, times=3, last=0, before=None, spell=None, critical=N
         (0, 1, 60, 2 * DAY, False),  # which is an hour ago
         (59, 3, None, 2 * DAY, True),
         (60, 3, None, 2 * DAY, False),  # an hour old
-        (0, 3, None, DAY, False),  # within the first day every error is new to us
+        (0, 3, None, DAY, False),  # within the first day every error is new
         (0, 3, None, DAY + 1, True),
         (0, 3, None, None, False),
     ],
@@ -344,7 +344,7 @@ def seen(figures, *, first, times=3, last=0, before=None, spell=None, critical=N
 def test_a_new_error_has_to_be_new_and_to_come_again(
     *, first, times, critical, known, fires, figures
 ):
-    """And the log has to be known for a day."""
+    """A new error fires once it recurs, and only if the log is known for a day."""
     figures.known_since = 0 if known is None else NOW - known
     seen(figures, first=first, times=times, critical=critical)
     assert bool(found(FingerprintNew(), figures)) is fires
@@ -358,11 +358,11 @@ def test_a_new_error_has_to_be_new_and_to_come_again(
         (0, 7 * DAY, 2, False),
         (59, 7 * DAY + 59, 3, True),
         (60, 7 * DAY + 60, 3, False),
-        (0, None, 3, False),  # it never was gone
+        (0, None, 3, False),  # it was never gone
     ],
 )
 def test_an_error_has_returned_after_a_week(spell, before, times, fires, figures):
-    """With as many occurrences as a new one."""
+    """A returned error needs as many occurrences as a new one."""
     seen(figures, first=9 * DAY, times=times, before=before, spell=spell)
     assert bool(found(FingerprintReturned(), figures)) is fires
 
@@ -374,13 +374,13 @@ def test_an_error_has_returned_after_a_week(spell, before, times, fires, figures
         (20, 1.0, 2 * DAY, 8 * DAY, True),
         (49, 10.0, 2 * DAY, 8 * DAY, False),
         (51, 10.0, 2 * DAY, 8 * DAY, True),
-        (20, 1.0, DAY - 1, 8 * DAY, False),  # that is the business of the rule on new ones
+        (20, 1.0, DAY - 1, 8 * DAY, False),  # that belongs to the rule on new errors
         (20, 1.0, DAY, 8 * DAY, True),
-        (20, 1.0, 2 * DAY, DAY, False),  # nobody knows yet what is usual
+        (20, 1.0, 2 * DAY, DAY, False),  # the usual number is not known yet
     ],
 )
 def test_a_surging_error_is_many_times_what_is_usual(*, times, usual, first, known, fires, figures):
-    """And many."""
+    """A surging error needs both a multiple of the usual number and many occurrences."""
     figures.known_since = NOW - known
     seen(figures, first=first, times=times, usual=usual)
     assert bool(found(FingerprintSurging(), figures)) is fires
@@ -388,7 +388,7 @@ def test_a_surging_error_is_many_times_what_is_usual(*, times, usual, first, kno
 
 @pytest.mark.parametrize(("ago", "fires"), [(59, True), (60, False)])
 def test_errors_of_an_hour_ago_are_over(ago, fires, figures):
-    """Whatever the rule."""
+    """No fingerprint rule fires for errors older than an hour."""
     figures.known_since = NOW - 8 * DAY
     seen(figures, first=2 * DAY, last=ago, times=100, usual=1.0)
     assert bool(found(FingerprintSurging(), figures)) is fires
@@ -398,7 +398,7 @@ def test_errors_of_an_hour_ago_are_over(ago, fires, figures):
 
 
 def runs(figures, said, ago=0):
-    """Runs in the order of time: `f` failed, `s` succeeded, `?` unknown, `l` was held up."""
+    """Add runs in order of time: `f` failed, `s` succeeded, `?` unknown, `l` was throttled."""
     for number, one in enumerate(said):
         success = {"f": False, "s": True, "l": True, "?": None}[one]
         at = f"2026-11-23T10:00:{number:02d}"
@@ -410,7 +410,7 @@ def runs(figures, said, ago=0):
     [("ff", False), ("fff", True), ("ffsf", False), ("sfff", True), ("f?ff", True), ("ffs", False)],
 )
 def test_three_failed_syncs_in_a_row(said, fires, figures):
-    """One that succeeded begins anew; one of which nobody knows does not."""
+    """A successful run resets the count; one with an unknown outcome does not."""
     runs(figures, said)
     assert bool(found(SyncFailures(), figures)) is fires
 
@@ -428,13 +428,13 @@ def test_three_failed_syncs_in_a_row(said, fires, figures):
     ],
 )
 def test_four_of_the_last_five_syncs_held_up(said, ago, fires, figures):
-    """Of a day."""
+    """Four of the last five syncs within a day must have been throttled."""
     runs(figures, said, ago)
     assert bool(found(RateLimited(), figures)) is fires
 
 
 def test_all_of_the_last_syncs_may_be_wanted_but_no_more():
-    """A rule that could never fire is a mistake."""
+    """A rule that could never fire is an error."""
     RateLimited(minimum=5, of_last=5)
     with pytest.raises(ValueError, match="above of_last"):
         RateLimited(minimum=6, of_last=5)
@@ -445,7 +445,7 @@ def test_all_of_the_last_syncs_may_be_wanted_but_no_more():
     [(1000, 0, False), (1001, 0, True), (1001, 60, True), (1001, 61, False)],
 )
 def test_a_backlog_is_above_its_maximum(waiting, ago, fires, figures):
-    """As measured within the hour."""
+    """The backlog fires above its maximum, as measured within the last hour."""
     figures.gauges["pending_syncs"] = Gauge(waiting, NOW - ago)
     assert bool(found(Backlog(), figures)) is fires
     assert not found(Backlog(), Rolling())
@@ -457,9 +457,9 @@ SILENT = [
     (60, 8 * DAY, 10, 2, True),
     (199, 8 * DAY, 100, 2, False),  # usual_factor
     (200, 8 * DAY, 100, 2, True),
-    (60, 8 * DAY, 100, 0, True),  # whatever is usual
+    (60, 8 * DAY, 100, 0, True),  # no matter what is usual
     (60, 7 * DAY, 10, 2, True),
-    (60, 7 * DAY - 1, 10, 2, False),  # a week has to be known
+    (60, 7 * DAY - 1, 10, 2, False),  # a week must be known
     (60, 7 * DAY - 1, 10, 0, True),
 ]
 
@@ -469,7 +469,7 @@ SILENT = [
 def test_silence_is_longer_than_an_hour_and_than_what_is_usual(
     *, rule, activity, last, known, gap, factor, fires, figures
 ):
-    """Of events and of syncs, each by itself."""
+    """Silence fires for events and for syncs separately."""
     there = getattr(figures, activity)
     for minute in range(NOW - last, NOW - known, -gap):
         there.mark(minute)
@@ -500,7 +500,7 @@ ROOM = [
 
 @pytest.mark.parametrize(("rule", "percent", "mb", "severity"), ROOM)
 def test_room_runs_out_by_share_and_by_size(rule, percent, mb, severity, figures):
-    """A tenth of a large disk is enough, and so is much of a small one."""
+    """A tenth of a large disk is enough, and so is a large part of a small one."""
     figures.gauges[f"{rule.gauge}_free_percent"] = Gauge(percent, NOW)
     figures.gauges[f"{rule.gauge}_free_mb"] = Gauge(mb, NOW)
     assert [one.severity for one in found(rule(), figures)] == ([severity] if severity else [])
@@ -508,7 +508,7 @@ def test_room_runs_out_by_share_and_by_size(rule, percent, mb, severity, figures
 
 @pytest.mark.parametrize(("gauge", "ago", "fires"), [(0, 15, True), (0, 16, False), (1, 16, False)])
 def test_room_that_was_measured_long_ago_says_nothing(gauge, ago, fires, figures):
-    """Either of the two."""
+    """A stale measurement of either gauge is ignored."""
     for number, name in enumerate(("disk_free_percent", "disk_free_mb")):
         figures.gauges[name] = Gauge(1.0, NOW - (ago if number == gauge else 0))
     assert bool(found(Disk(), figures)) is fires
@@ -518,7 +518,7 @@ def test_room_that_was_measured_long_ago_says_nothing(gauge, ago, fires, figures
     ("dropped", "ago", "fires"), [(0, 0, False), (1, 0, True), (1, 14, True), (1, 15, False)]
 )
 def test_one_dropped_event_fires(dropped, ago, fires, figures):
-    """For a quarter of an hour."""
+    """One dropped event fires for a quarter of an hour."""
     tally = figures.tallies.get("(dropped)")
     tally.total[tally.slot(NOW - ago)] += dropped
     assert bool(found(DroppedEvents(), figures)) is fires
@@ -539,7 +539,7 @@ def test_one_dropped_event_fires(dropped, ago, fires, figures):
 def test_data_quality_drops_against_the_last_days(
     *, mean, count, ago, usual, before, fires, figures
 ):
-    """With enough in both."""
+    """The mean score is compared with the last days if both have enough records."""
     put(figures, ago, score=mean * count, scored=count)
     put(figures, 1000, score=usual * before, scored=before)
     assert bool(found(DataQualityDrop(), figures)) is fires
@@ -547,7 +547,7 @@ def test_data_quality_drops_against_the_last_days(
 
 @pytest.mark.parametrize("state", ["ok", "warning", "unknown", "critical"])
 def test_a_health_check_fires_where_it_is_critical(state, figures):
-    """Each by its name, with its remedy."""
+    """A critical health check fires under its name, with its remedy."""
     check = SimpleNamespace(
         name="disk", state=state, value=1, threshold=None, message="full", remedy="make room"
     )

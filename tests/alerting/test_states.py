@@ -1,4 +1,4 @@
-"""Pending, firing, resolved: a pure function, held against what it promises."""
+"""Pending, firing, resolved: a pure function, tested against its promises."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ def finding(key, severity="warning", message="m"):
 
 
 def play(looks, start=0):
-    """Runs looks (elapsed, keys found); yields (now, alerts, changes)."""
+    """Run evaluations (elapsed, keys found); yield (now, alerts, changes)."""
     alerts, now = {}, start
     for elapsed, keys in looks:
         now += round(elapsed * 1e6)
@@ -30,7 +30,7 @@ looks = st.lists(
 
 @given(looks)
 def test_nothing_fires_before_it_has_lasted_and_nothing_ends_before_it_is_over(script):
-    """For every alert, whatever the clock does: the sum of bounded steps decides."""
+    """For every alert, whatever the clock does, the sum of the bounded steps decides."""
     held, clear, firing = {}, {}, set()
     for (elapsed, keys), (_, alerts, changes) in zip(script, play(script), strict=True):
         passed = min(max(elapsed, 0.0), LONGEST_STEP)
@@ -56,13 +56,13 @@ def test_nothing_fires_before_it_has_lasted_and_nothing_ends_before_it_is_over(s
 
 @given(looks)
 def test_changes_of_an_alert_follow_each_other(script):
-    """Of one alert, firing and resolved take turns, and each change begins where it was."""
+    """Firing and resolved alternate for an alert, and each change starts from the state before."""
     state = {}
     for _, alerts, changes in play(script):
         for change in changes:
             key = change.alert.key
             before = state.get(key, "inactive")
-            # A pending one that went away leaves without a word.
+            # A pending alert that ends is dropped silently.
             assert change.before == before or (before, change.before) == ("pending", "inactive")
             state[key] = "inactive" if change.alert.state == "resolved" else change.alert.state
         for key, one in alerts.items():
@@ -71,14 +71,14 @@ def test_changes_of_an_alert_follow_each_other(script):
 
 @given(looks, st.integers(-(10**15), 10**15))
 def test_the_clock_decides_nothing(script, start):
-    """Set to any time, the same steps give the same alerts."""
+    """The same steps give the same alerts at any time of the clock."""
     one = [[(key, a.state) for key, a in alerts.items()] for _, alerts, _ in play(script)]
     other = [[(key, a.state) for key, a in alerts.items()] for _, alerts, _ in play(script, start)]
     assert one == other
 
 
 def test_a_flapping_condition_is_one_alert():
-    """Gone for less than keep_firing_for, it goes on firing; nothing new begins."""
+    """An alert that is clear for less than keep_firing_for keeps firing; no new one starts."""
     script = [(0, {("a", "")}), (60, {("a", "")})]
     script += [(60, set()), (30, {("a", "")})] * 10
     changes = [change for _, _, found in play(script) for change in found]
@@ -86,7 +86,7 @@ def test_a_flapping_condition_is_one_alert():
 
 
 def test_an_alert_that_fires_keeps_its_worst_severity():
-    """A critical one that is a warning for a moment is still critical."""
+    """A critical alert that becomes a warning for a moment stays critical."""
     key = ("b", "")
     alerts, _ = step({}, [finding(key, "critical")], RULES.__getitem__, 0, 0)
     alerts, _ = step(alerts, [finding(key, "warning", "now")], RULES.__getitem__, 1, 1)
@@ -94,7 +94,7 @@ def test_an_alert_that_fires_keeps_its_worst_severity():
 
 
 def test_of_two_findings_of_one_alert_the_worse_counts():
-    """Whatever their order."""
+    """The more severe finding counts, in any order."""
     key = ("b", "")
     for both in ("info", "critical"), ("critical", "info"):
         alerts, _ = step({}, [finding(key, one) for one in both], RULES.__getitem__, 0, 0)

@@ -1,4 +1,4 @@
-"""What an engine answers, as hashes, to be held against those of another one."""
+"""An engine's answers as hashes, to be compared with those of another one."""
 
 import datetime as dt
 import hashlib
@@ -19,12 +19,12 @@ EVENTS = 400_000 if os.environ.get("SOAK") else 400
 
 
 def digest(rows: list[tuple[Any, ...]]) -> str:
-    """A hash of the rows, whatever their order and whatever an engine calls a type."""
+    """Return a hash of the rows, independent of their order and of an engine's types."""
     return hashlib.sha256(repr(sorted(map(repr, map(plain, rows)))).encode()).hexdigest()
 
 
 def plain(value: Any) -> Any:
-    """A value without its engine."""
+    """Return a value without types of its engine."""
     if isinstance(value, dt.datetime):
         return format_us(microseconds(value))
     if isinstance(value, dt.date):
@@ -35,7 +35,7 @@ def plain(value: Any) -> Any:
 
 
 def answers(engine: Any) -> dict[str, str]:
-    """Query to the hash of what an engine makes of it."""
+    """Return the hashes of an engine's results, by query."""
     found = {}
     for name, sql in BUILT_IN.items():
         rows = engine.rows(sql)
@@ -46,10 +46,10 @@ def answers(engine: Any) -> dict[str, str]:
 
 
 def summaries(count: Callable[[str, str], Period]) -> dict[str, str]:
-    """The same of summaries: of the last two days and of the one before, each day for itself.
+    """Return hashes of summaries: of the last two days together and of each day.
 
-    Percentiles are among it, as measured and of buckets; lines that are not events are not, for
-    Parquet has none.
+    They include exact percentiles and those of buckets, but not damaged lines, which Parquet does
+    not have.
     """
     found = {}
     for name, days in {"summary": DAYS[1:], "summary before": DAYS[:1] * 2}.items():

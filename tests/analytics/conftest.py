@@ -1,4 +1,4 @@
-"""A log of three days, as lines and sealed, and what plain Python says of it."""
+"""A log of three days, as lines and sealed, and the results of plain Python."""
 
 import datetime as dt
 import json
@@ -22,7 +22,7 @@ from tests.bench.made_events import events
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three days of made-up events, with what the built-in queries look for."""
+    """Return three days of generated events that each built-in query matches."""
     root = tmp_path_factory.mktemp("engines") / "log"
     folder = dict(zip(RECORDS, CATEGORIES, strict=True))
     chance = random.Random(7)
@@ -52,7 +52,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def expected(written: Path) -> dict[str, str]:
-    """What plain Python makes of the lines: the rows of the queries, and the summary."""
+    """Return the results of plain Python: the rows of the queries, and the summary."""
     log = {
         category: [
             (file.date, event.data)

@@ -1,7 +1,7 @@
 """The built-in queries done in plain Python over the log's lines, without any engine.
 
-Only for comparison: each function takes the events by category and gives the rows that the query
-of its name must give.
+For comparison only: each function takes the events by category and returns the rows that the query
+of its name must return.
 """
 
 import math
@@ -17,34 +17,34 @@ WIDTH = math.log(1.01 / 0.99)
 
 
 def half_up(value: float) -> int:
-    """The nearest whole number; of two the one further from zero."""
+    """Return the nearest whole number; ties are rounded away from zero."""
     return math.floor(value + 0.5)
 
 
 def total(values: Iterable[Any]) -> Any:
-    """A sum as SQL has it: null where there is nothing to add."""
+    """Return a sum as in SQL: null without values."""
     found = [value for value in values if value is not None]
     return sum(found) if found else None
 
 
 def highest(values: Iterable[Any]) -> Any:
-    """A maximum as SQL has it."""
+    """Return a maximum as in SQL."""
     return max((value for value in values if value is not None), default=None)
 
 
 def section(event: Event, name: str, key: str) -> Any:
-    """A key of a section, or null."""
+    """Return a key of a section, or null."""
     return (event.get(name) or {}).get(key)
 
 
 def rate_of(event: Event) -> float:
-    """The share of such events that was kept."""
+    """Return the fraction of such events that was kept."""
     rate = event.get("sample_rate")
     return rate if rate is not None and 0 < rate < 1 else 1.0
 
 
 def meant(pairs: Iterable[tuple[float, Any]], unit: int = 1_000_000) -> Any:
-    """How many were meant by (rate, number); null where there is nothing to add."""
+    """Return the weighted sum of (rate, number); null without values."""
     by_rate: defaultdict[float, int] = defaultdict(int)
     for rate, number in pairs:
         if number is not None:
@@ -54,7 +54,7 @@ def meant(pairs: Iterable[tuple[float, Any]], unit: int = 1_000_000) -> Any:
 
 
 def runs(log: Log) -> list[tuple[str, Any, Any, float, Any, float]]:
-    """(event_id, operation, success, ms, statements, rate) of all that was timed."""
+    """Return (event_id, operation, success, ms, statements, rate) of everything timed."""
     found = []
     for category, part, name, ms, counts in (
         (
@@ -86,13 +86,13 @@ def runs(log: Log) -> list[tuple[str, Any, Any, float, Any, float]]:
 
 
 def volume(log: Log) -> list[Row]:
-    """Events by day and category."""
+    """Return the number of events by day and category."""
     counts = Counter((date, category) for category, events in log.items() for date, _ in events)
     return [(*key, count) for key, count in counts.items()]
 
 
 def errors(log: Log) -> list[Row]:
-    """Errors by fingerprint, with the last one's session."""
+    """Return errors by fingerprint, with the last one's session."""
     groups: defaultdict[str, list[Event]] = defaultdict(list)
     for _, event in log["error_logs"]:
         details = event["error_details"]
@@ -119,7 +119,7 @@ def errors(log: Log) -> list[Row]:
 
 
 def slow(log: Log) -> list[Row]:
-    """Operations with counts, times and statements."""
+    """Return operations with counts, times and statements."""
     groups = defaultdict(list)
     for run in runs(log):
         groups[run[1]].append(run)
@@ -142,7 +142,7 @@ def slow(log: Log) -> list[Row]:
 
 
 def durations(log: Log) -> list[Row]:
-    """Runs by operation and bucket."""
+    """Return runs by operation and bucket."""
     groups = defaultdict(list)
     for run in runs(log):
         bucket = -1000 if run[3] < 1e-6 else math.ceil(math.log(run[3]) / WIDTH)
@@ -151,7 +151,7 @@ def durations(log: Log) -> list[Row]:
 
 
 def shapes(log: Log) -> list[Row]:
-    """Operations by what they do with which columns."""
+    """Return operations by operation type, class and columns."""
     groups = defaultdict(list)
     for _, event in log["database_operations"]:
         details = event["operation_details"]
@@ -190,7 +190,7 @@ def shapes(log: Log) -> list[Row]:
 
 
 def repeated(log: Log) -> list[Row]:
-    """Calls for one row each, ten and more in one transaction."""
+    """Return calls for single rows, at least ten in one transaction."""
     groups = defaultdict(list)
     for _, event in log["database_operations"]:
         details = event["operation_details"]
@@ -222,7 +222,7 @@ def repeated(log: Log) -> list[Row]:
 
 
 def lazy_loads(log: Log) -> list[Row]:
-    """Ten lazy loads and more of a class in one transaction."""
+    """Return at least ten lazy loads of a class in one transaction."""
     groups = defaultdict(list)
     for _, event in log["database_operations"]:
         details = event["operation_details"]
@@ -247,7 +247,7 @@ def lazy_loads(log: Log) -> list[Row]:
 
 
 def batches(log: Log) -> list[Row]:
-    """Syncs by batch size."""
+    """Return syncs by batch size."""
     groups = defaultdict(list)
     for _, event in log["sync_operations"]:
         if event["sync_details"]["batch_size"] is not None:

@@ -1,4 +1,4 @@
-"""Changes of a series of daily values: planted ones are found, ordinary months are left alone."""
+"""Change points of daily values: planted ones are found, ordinary months are not flagged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def month(seed: int, noise: float = 0.1, weekend: float = 0.7, alike: float = 0.
 @pytest.mark.parametrize("noise", [0.05, 0.1, 0.3])
 @pytest.mark.parametrize("weekend", [0.4, 1.0])
 def test_ordinary_months_are_left_alone(noise, weekend):
-    """Of many seeded months in which nothing changed, one in a hundred at most is flagged."""
+    """Of many seeded months without a change, one in a hundred at most is flagged."""
     flagged = sum(bool(changes(month(seed, noise, weekend), DAYS)) for seed in range(MONTHS))
     assert flagged <= MONTHS / 100
 
@@ -39,7 +39,7 @@ def test_ordinary_months_are_left_alone(noise, weekend):
 @pytest.mark.parametrize("at", [4, 10, 14, 20, 24])
 @pytest.mark.parametrize("times", [0.4, 2.5])
 def test_planted_changes_are_found_with_their_day_and_size(at, times):
-    """Nearly every one, the day at most one off, the size within a quarter."""
+    """Nearly all are found, with the day at most one off and the size within a quarter."""
     found = 0
     for seed in range(40):
         values = [
@@ -53,7 +53,7 @@ def test_planted_changes_are_found_with_their_day_and_size(at, times):
 
 
 def test_two_changes_are_two():
-    """A rise and a later fall are told apart, in order."""
+    """A rise and a later fall are distinguished, in order."""
     values = [
         value * (2 if 8 <= day < 18 else 1) for day, value in enumerate(month(3, 0.05, alike=0))
     ]
@@ -64,13 +64,13 @@ def test_two_changes_are_two():
 
 
 def test_steady_growth_is_no_change():
-    """What rises a little every day has no day on which it changed."""
+    """A series that rises a little every day has no change point."""
     values = [value * 1.05**day for day, value in enumerate(month(1, 0.05, 1.0))]
     assert changes(values, DAYS) == []
 
 
 def test_small_changes_are_left_out():
-    """Ten percent may be sure, and still nothing to tell."""
+    """A change of ten percent may be significant, but is not reported."""
     values = [100.0 + day % 2 + (10 if day >= 14 else 0) for day in range(28)]
     assert changes(values) == []
     assert [change.at for change in changes(values, least_ratio=1.05)] == [14]
@@ -78,7 +78,7 @@ def test_small_changes_are_left_out():
 
 @given(st.lists(st.floats(1e-3, 1e6), max_size=40), st.floats(0.01, 100))
 def test_the_unit_does_not_matter(values, factor):
-    """Milliseconds or seconds, the days are the same; nothing raises, whatever the values."""
+    """Milliseconds and seconds give the same days; no values raise an error."""
     found = changes(values)
     again = changes([value * factor for value in values])
     assert all(0 < change.at < len(values) for change in found)
@@ -90,6 +90,6 @@ def test_the_unit_does_not_matter(values, factor):
 
 
 def test_the_slope_is_that_of_most_pairs():
-    """One day that is wild does not bend it; a size that never changed has none."""
+    """A single outlier does not affect the slope; a size that never changed has none."""
     assert slope([1, 2, 3, 4, 5], [2, 4, 6, 8, 1000]) == 2
     assert slope([3, 3], [1, 2]) is None

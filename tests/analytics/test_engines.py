@@ -1,4 +1,4 @@
-"""The same from DuckDB over every kind of file as from plain Python; Spark is in test_spark."""
+"""DuckDB over every kind of file equals plain Python; Spark is tested in test_spark."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.analytics.plain import PLAIN
 
 
 def test_every_built_in_query_is_done_in_plain_python_too() -> None:
-    """None is left out of the comparison."""
+    """No built-in query is missing from the comparison."""
     assert PLAIN.keys() == BUILT_IN.keys()
 
 
@@ -23,7 +23,7 @@ def test_every_built_in_query_is_done_in_plain_python_too() -> None:
 def test_duckdb_says_what_plain_python_says(
     kind: str, written: Path, sealed: Path, expected: dict[str, str], tmp_path: Path
 ) -> None:
-    """Over lines, compressed lines, Parquet, and Parquet with lines that were left behind."""
+    """DuckDB and plain Python agree over lines, compressed lines, Parquet, and a mixture."""
     root = {"lines": written, "parquet": sealed}.get(kind, tmp_path / "log")
     if kind == "compressed":
         shutil.copytree(written, root)

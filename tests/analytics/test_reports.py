@@ -1,4 +1,4 @@
-"""The built-in queries over a small log that is known by heart, and what is made of them."""
+"""The built-in queries over a small, hand-written log, and the reports made from them."""
 
 import datetime as dt
 import json
@@ -26,7 +26,7 @@ Write = Callable[..., None]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Appends an event of a category, `at` seconds after the beginning of 2026-11-23."""
+    """Append an event of a category, `at` seconds after the beginning of 2026-11-23."""
     count = iter(range(10_000))
 
     def append(category: str, at: float, session: str = "aaaaaaaa", **sections: Any) -> None:
@@ -49,13 +49,13 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[DuckDBEngine]:
-    """DuckDB over the log."""
+    """Yield DuckDB over the log."""
     with DuckDBEngine(tmp_path / "log") as opened:
         yield opened
 
 
 def error(fingerprint: str | None, message: str = "bang") -> dict[str, Any]:
-    """The section of an error."""
+    """Return the section of an error."""
     return {
         "error_details": {
             "fingerprint": fingerprint,
@@ -66,7 +66,7 @@ def error(fingerprint: str | None, message: str = "bang") -> dict[str, Any]:
 
 
 def operation(ms: float, kind: str = "get_lead", **more: Any) -> dict[str, Any]:
-    """The sections of an operation."""
+    """Return the sections of an operation."""
     details = {"operation_type": kind, "execution_time_ms": ms, "success": True, "entity": "Lead"}
     return {"operation_details": {**details, **more}}
 
@@ -74,7 +74,7 @@ def operation(ms: float, kind: str = "get_lead", **more: Any) -> dict[str, Any]:
 def test_errors_are_grouped_by_fingerprint(
     write: Write, engine: DuckDBEngine, tmp_path: Path
 ) -> None:
-    """The latest comes first, with its last message; one without a fingerprint has its type."""
+    """The latest group is first, with its last message; without a fingerprint the type is used."""
     write("error_logs", 1, **error("f1", "first"))
     write("error_logs", 3, "bbbbbbbb", **error("f1", "last"))
     write("error_logs", 2, **error("f1", "middle"))
@@ -107,7 +107,7 @@ def test_an_error_names_the_operation_that_failed_and_its_caller(
     context: dict[str, Any],
     expected: tuple[str | None, str | None],
 ) -> None:
-    """As its last occurrence says; null where it says nothing."""
+    """The operation and caller are those of the last occurrence; null if it names none."""
     write("error_logs", 1, context={"operation_in_progress": "Contact.create"}, **error("f1"))
     write("error_logs", 2, context=context, **error("f1"))
     (found,) = error_report(engine, tmp_path / "log")
@@ -140,7 +140,7 @@ def test_what_sampling_kept_stands_for_all(
 def test_a_mark_holds_until_the_error_comes_again(
     write: Write, engine: DuckDBEngine, tmp_path: Path
 ) -> None:
-    """Resolved, then seen again: reopened. Other marks and other errors stay as they are."""
+    """A resolved error that occurs again is reopened; other marks and errors are unchanged."""
     root = tmp_path / "log"
     write("error_logs", 1, **error("f1"))
     write("error_logs", 1, **error("f2"))
@@ -160,7 +160,7 @@ def test_a_mark_holds_until_the_error_comes_again(
 
 
 def test_marks_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
-    """They are not taken for none, and not written over."""
+    """Unreadable marks are an error; they are neither ignored nor overwritten."""
     marks_path(tmp_path).write_text('{"f1": 7}')
     with pytest.raises(ReadError, match="remove it to start over"):
         read_marks(tmp_path)
@@ -199,7 +199,7 @@ def test_slow_operations_come_by_total_time(write: Write, engine: DuckDBEngine) 
 def test_the_same_call_again_and_again_in_one_transaction_is_a_hint(
     write: Write, engine: DuckDBEngine
 ) -> None:
-    """Ten reads of one row each; nine are none, nor are ten in ten transactions, nor of many."""
+    """Ten single-row reads in one transaction are a hint; nine, or ten transactions, are not."""
     for number in range(10):
         once = {"records_affected": 1}
         write("database_operations", 1, **operation(2, transaction_id="t1", **once))
@@ -217,7 +217,7 @@ def test_the_same_call_again_and_again_in_one_transaction_is_a_hint(
 
 
 def test_lazy_loads_are_a_hint(write: Write, engine: DuckDBEngine) -> None:
-    """Ten of a class in one transaction; nine are none, nor are ten statements of another read."""
+    """Ten lazy loads of a class are a hint; nine, or ten statements of another read, are not."""
     for entity, queries, load in (("Contact", 12, "lazy"), ("Deal", 9, "lazy"), ("Note", 12, None)):
         event = operation(2, "read", entity=entity, **({} if load is None else {"load": load}))
         event["performance_metrics"] = {"database_queries": queries}
@@ -250,7 +250,7 @@ def test_the_best_batch_size_has_the_most_leads_per_second(
 
 
 def test_a_session_is_told_over_all_categories(write: Write, tmp_path: Path) -> None:
-    """In time order, whatever category; `context` is an object again."""
+    """The records of a session are in time order over all categories; `context` is an object."""
     write("error_logs", 2, context={"user": "ana"}, **error("f1"))
     write("database_operations", 1, **operation(1))
     write("database_operations", 1.5, "bbbbbbbb", **operation(1))
@@ -263,5 +263,5 @@ def test_a_session_is_told_over_all_categories(write: Write, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_a_built_in_query_of_nothing_is_no_row(name: str, engine: DuckDBEngine) -> None:
-    """An empty log has no rows, and breaks nothing."""
+    """Every query over an empty log returns no rows and no error."""
     assert engine.rows(BUILT_IN[name]) == []

@@ -1,4 +1,4 @@
-"""Spark says what plain Python and DuckDB say: real servers on loopback, and the commands."""
+"""Spark equals plain Python and DuckDB: real servers on loopback, and the commands."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tests.analytics.answers import DAYS, EVENTS, answers, plain, summaries
 pytestmark = [
     pytest.mark.spark,
     pytest.mark.timeout(600),
-    # What PySpark says of other packages' versions.
+    # PySpark's warnings about versions of other packages.
     pytest.mark.filterwarnings("default"),
 ]
 
@@ -35,7 +35,7 @@ SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
-    # What follows makes small queries quick and changes no result.
+    # These settings speed up small queries and change no result.
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -45,7 +45,7 @@ SETTINGS = {
     "spark.executor.memory": "512m",
 }
 
-# Ends the server, and the workers that it started, with this process: then the pipe closes.
+# Ends the server and its workers with this process, when the pipe closes.
 _KEEPER = """
 trap : TERM
 "$@" >server.log 2>&1 &
@@ -72,7 +72,7 @@ def _home() -> Path:
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of a Spark Connect server of this machine, one for all tests of a master."""
+    """Yield the address of a local Spark Connect server, shared by all tests of a master."""
     home, folder = _home(), tmp_path_factory.mktemp("server")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -111,20 +111,20 @@ def server(
 
 @pytest.fixture(scope="session")
 def session(server: str) -> Iterator[Any]:
-    """A session at that server."""
+    """Yield a session at that server."""
     with SparkEngine("", server) as engine:
         yield engine._session
 
 
 def _environment() -> dict[str, str]:
-    """A user's: PySpark notes in this process's own that it is a client."""
+    """Return a user's environment: PySpark marks this process's own as a client."""
     found = {key: value for key, value in os.environ.items() if not key.startswith("SPARK_")}
     return found | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 @pytest.fixture
 def leadlog(server: str) -> Callable[..., tuple[int, str, str]]:
-    """Run `leadlog … --engine spark --remote <server>` as a user does; the whole of its answer."""
+    """Run `leadlog … --engine spark --remote <server>` as a user does; return its whole output."""
 
     def run(*arguments: str, remote: bool = True) -> tuple[int, str, str]:
         where = ["--engine", "spark", *(["--remote", server] if remote else [])]
@@ -144,7 +144,7 @@ def leadlog(server: str) -> Callable[..., tuple[int, str, str]]:
 def test_every_answer_has_the_hash_that_plain_python_has(
     session: Any, sealed: Path, expected: dict[str, str]
 ) -> None:
-    """Every built-in query and the summary, in one process and in several."""
+    """Every built-in query and the summary match, in one process and in several."""
     with SparkEngine(str(sealed / "archive"), session=session) as engine:
         found = answers(engine)
         found |= summaries(lambda *days: count_days_on_spark(engine, *days, exact=True))
@@ -153,7 +153,7 @@ def test_every_answer_has_the_hash_that_plain_python_has(
 
 @pytest.fixture
 def storage(sealed: Path) -> Iterator[webhdfs.Server]:
-    """The sealed log in a storage that Spark reaches over HTTP."""
+    """Yield the sealed log in a storage that Spark reaches over HTTP."""
     with webhdfs.serve(sealed) as server:
         yield server
 
@@ -161,7 +161,7 @@ def storage(sealed: Path) -> Iterator[webhdfs.Server]:
 def test_an_archive_in_a_storage_far_away_gives_the_same_hashes(
     session: Any, storage: webhdfs.Server, expected: dict[str, str]
 ) -> None:
-    """As on a disk: `source` is a URL there, and each worker reads its parts itself."""
+    """With a URL as source, each worker reads its parts directly and the hashes are the same."""
     with SparkEngine(f"{storage.url}/archive/", session=session) as engine:
         found = answers(engine)
         found |= summaries(lambda *days: count_days_on_spark(engine, *days, exact=True))
@@ -173,7 +173,7 @@ def test_an_archive_in_a_storage_far_away_gives_the_same_hashes(
 def test_in_a_storage_far_away_only_the_days_asked_for_are_opened(
     leadlog: Callable[..., tuple[int, str, str]], storage: webhdfs.Server
 ) -> None:
-    """`leadlog summary --source URL`; a URL with no archive is told from one without connector."""
+    """Only the requested days are opened; a missing archive and a missing connector differ."""
     asked = ("summary", "--date", DAYS[1], "--json", "--source")
     code, out, err = leadlog(*asked, f"{storage.url}/archive")
     assert (code, err) == (0, "")
@@ -196,7 +196,7 @@ def test_a_window_cuts_as_with_duckdb(session: Any, sealed: Path) -> None:
 
 @on_one_master
 def test_what_cannot_be_read_is_named(session: Any, sealed: Path) -> None:
-    """A source that is not there, and a storage that Spark has no connector for."""
+    """A missing source, and a storage without a connector, are named in the error."""
     with (
         SparkEngine(f"{sealed}-not-there", session=session) as engine,
         pytest.raises(ReadError, match=r"no archive at .*-not-there.*`source=`"),
@@ -213,7 +213,7 @@ def test_what_cannot_be_read_is_named(session: Any, sealed: Path) -> None:
 def test_the_summary_on_a_server_is_that_of_duckdb(
     leadlog: Callable[..., tuple[int, str, str]], sealed: Path
 ) -> None:
-    """`leadlog summary` prints the same JSON, but for what only the files beside Parquet tell."""
+    """`leadlog summary` prints the same JSON, except for values from files next to Parquet."""
     asked = ("summary", "--from", DAYS[1], "--to", DAYS[2], "--exact", "--json")
     embedded = subprocess.run(
         [sys.executable, "-m", "leadlog", *asked, "--directory", str(sealed)],
@@ -236,7 +236,7 @@ def test_the_summary_on_a_server_is_that_of_duckdb(
 def test_the_reports_run_on_a_server_without_a_log_in_this_machine(
     leadlog: Callable[..., tuple[int, str, str]], sealed: Path, tmp_path: Path
 ) -> None:
-    """`slow`, `batches` and `errors` need the source only."""
+    """`slow`, `batches` and `errors` need only the source."""
     for command in ("slow", "batches", "errors"):
         code, out, err = leadlog(command, "--json", "--source", str(sealed / "archive"))
         assert (code, err) == (1 if command == "errors" else 0, ""), command
@@ -247,7 +247,7 @@ def test_the_reports_run_on_a_server_without_a_log_in_this_machine(
 def test_a_server_that_is_not_there_is_said_at_once(
     sealed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not after minutes of trying; neither is another address taken for a Spark to start."""
+    """A missing server is reported at once, and another address does not start a Spark."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         nobody = f"sc://127.0.0.1:{probe.getsockname()[1]}"
@@ -264,7 +264,7 @@ def test_a_server_that_is_not_there_is_said_at_once(
 def test_without_a_server_spark_starts_in_this_machine(
     leadlog: Callable[..., tuple[int, str, str]], sealed: Path
 ) -> None:
-    """The archive in the log directory is read, as nothing else is named."""
+    """Without other options, the archive in the log directory is read."""
     code, out, err = leadlog(
         "summary", "--date", DAYS[0], "--json", "--directory", str(sealed), remote=False
     )

@@ -1,4 +1,4 @@
-"""The daily summary, against records written by hand."""
+"""The daily summary, compared with hand-written records."""
 
 import json
 import math
@@ -155,7 +155,7 @@ def test_a_day_without_anything_has_counts_of_zero_and_nulls(tmp_path):
 
 
 def test_operations_are_added_up_by_type(tmp_path):
-    """Counts, rates, means, percentiles, tiers and quality come from the records."""
+    """Counts, rates, means, percentiles, tiers and quality are computed from the records."""
     log(
         tmp_path,
         "database_operations",
@@ -198,7 +198,7 @@ def test_operations_are_added_up_by_type(tmp_path):
 
 
 def test_an_unmeasured_duration_is_no_duration_of_zero(tmp_path):
-    """Where no call was timed, means and percentiles are null."""
+    """If no call was timed, means and percentiles are null."""
     log(tmp_path, "database_operations", operation(ms=None))
     summary = daily_summary(tmp_path, DAY, created_us=CREATED)["operation_summary"]
     assert summary["average_operation_time_ms"] is None
@@ -213,7 +213,7 @@ def test_an_unmeasured_duration_is_no_duration_of_zero(tmp_path):
 
 @given(st.lists(st.floats(0, 1e5), min_size=1, max_size=200))
 def test_percentiles_are_values_at_their_rank(tmp_path_factory, durations):
-    """Each percentile is the value at rank ceil(share * n), as anybody can count it."""
+    """Each percentile is the value at rank ceil(share * n), as counted by hand."""
     root = tmp_path_factory.mktemp("log")
     log(root, "database_operations", *(operation(ms=ms) for ms in durations))
     found = daily_summary(root, DAY, created_us=CREATED)["operation_summary"]["operations"][
@@ -254,7 +254,7 @@ def test_sampled_events_stand_for_those_that_were_left_out(tmp_path_factory, ent
 
 
 def test_syncs_are_added_up(tmp_path):
-    """Leads, calls and conflicts are summed; what no run measured stays null."""
+    """Leads, calls and conflicts are summed; values that no run measured stay null."""
     log(tmp_path, "sync_operations", sync(), sync(success=False, synced=1, calls=None, ms=500.0))
     assert daily_summary(tmp_path, DAY, created_us=CREATED)["sync_summary"] == {
         "total_sync_operations": 2,
@@ -316,7 +316,7 @@ def test_errors_are_grouped_by_fingerprint(tmp_path):
 
 
 def test_peaks_and_the_slowest_operations_are_kept(tmp_path):
-    """The ten slowest of store calls and measurements are listed, slowest first."""
+    """The ten slowest store calls and measurements are listed, slowest first."""
     log(tmp_path, "database_operations", *(operation(ms=float(ms)) for ms in range(30)))
     log(tmp_path, "performance_metrics", measurement(25.5, cpu=80.0, peak=123.0), measurement(0.5))
     summary = daily_summary(tmp_path, DAY, created_us=CREATED)["performance_summary"]
@@ -335,7 +335,7 @@ def test_peaks_and_the_slowest_operations_are_kept(tmp_path):
 
 
 def test_api_calls_are_not_counted_twice(tmp_path):
-    """Syncs count their calls; without syncs it is the outermost monitored operations."""
+    """Syncs count their calls; without syncs the outermost monitored operations do."""
     log(
         tmp_path,
         "performance_metrics",
@@ -402,7 +402,7 @@ JSON = st.recursive(
     ),
 )
 def test_odd_records_do_not_end_the_summary(tmp_path_factory, log_type, sections):
-    """A record of another program, with other types in it, is counted as far as it goes."""
+    """A record of another program, with other types, is counted as far as possible."""
     root = tmp_path_factory.mktemp("log")
     record = {"timestamp": f"{DAY}T10:00:00.000000Z", "log_type": log_type, **sections}
     log(root, "error_logs", record)
@@ -412,7 +412,7 @@ def test_odd_records_do_not_end_the_summary(tmp_path_factory, log_type, sections
 
 
 def test_writing_it_replaces_the_old_one(tmp_path, jq):
-    """It lies beside the log, people and jq can read it, and nothing else is left there."""
+    """The summary replaces the old one atomically, and people and jq can read it."""
     log(tmp_path, "monitoring_data", b"")
     path = write_daily_summary(tmp_path, DAY, created_us=CREATED)
     assert path == tmp_path / "monitoring_data" / f"daily-summary-{DAY}.json"
@@ -434,14 +434,14 @@ def test_the_summary_is_no_log_file(tmp_path):
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-13-01", "", "../../etc"])
 def test_what_is_no_date_is_refused(tmp_path, date):
-    """The error shows how a date is written, and no path is made of it."""
+    """The error shows how to write a date, and no path is built from the value."""
     with pytest.raises(ValueError, match="write a UTC day such as 2026-11-23"):
         write_daily_summary(tmp_path, date)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path):
-    """The error names the file that could not be written, and nothing is left behind."""
+    """The error names the file that could not be written, and no draft is left."""
     (tmp_path / "monitoring_data").write_text("in the way")
     with pytest.raises(LogDirectoryError, match=f"daily-summary-{DAY}.json.*check that you may"):
         write_daily_summary(tmp_path, DAY, created_us=CREATED)
@@ -449,7 +449,7 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
 
 @pytest.mark.parametrize("engine", ["python", "duckdb"])
 def test_a_compressed_file_that_is_cut_off_is_told(tmp_path, engine):
-    """A part of a day is never sold as the day: what is missing counts as a skipped line."""
+    """The missing rest of a truncated file counts as a skipped line."""
     log(tmp_path, "error_logs", b"\x28\xb5\x2f\xfd", name=f"{DAY}.jsonl.zst")
     summary = daily_summary(tmp_path, DAY, created_us=CREATED, engine=engine)["summary_info"]
     assert (summary["events_read"], summary["lines_skipped"]) == (0, 1)

@@ -1,4 +1,4 @@
-"""Tallies: they add up exactly, in any order, and in both engines."""
+"""Tallies add up exactly, in any order, and in both engines."""
 
 import datetime as dt
 import itertools
@@ -23,7 +23,7 @@ WEEK = [(FIRST + dt.timedelta(days=number)).isoformat() for number in range(7)]
 
 @given(st.floats(1e-6, MOST_MS))
 def test_what_stands_for_a_bucket_is_at_most_one_percent_off(ms):
-    """Whatever was measured, the middle of its bucket is within 1 % of it."""
+    """The middle of a bucket is within 1 % of every value in it."""
     assert abs(middle_of(bucket_of(ms)) - ms) <= ms * 0.01 * (1 + 1e-9)
 
 
@@ -74,7 +74,7 @@ def test_both_engines_come_to_the_same(week):
 
 
 def test_seven_days_together_are_the_week(week):
-    """Merging what seven days were counted as alone gives the week's summary, to the last digit."""
+    """Merging the tallies of seven days gives the week's summary, to the last digit."""
     merged = Tally()
     for day in reversed(WEEK):
         merged.merge(count_days(week, day).tally)
@@ -92,7 +92,7 @@ def test_percentiles_of_buckets_are_near_the_measured_ones(week):
 
 
 def test_a_bucket_table_reads_back_as_it_was_stored(week):
-    """What is stored is the tally, whole; percentiles that were measured are not in it."""
+    """The whole tally is stored; exact percentiles are not part of it."""
     day = WEEK[3]
     files = log_files(week, since=day, until=day)
     fresh = count_days(week, day)
@@ -110,7 +110,7 @@ def test_a_bucket_table_reads_back_as_it_was_stored(week):
 
 @pytest.mark.parametrize("spoil", ["cut", "rubbish", "grown", "gone"])
 def test_a_bucket_table_that_does_not_fit_is_not_used(tmp_path, spoil):
-    """One that is damaged, or made of other files than there are now, is as good as none."""
+    """A table that is damaged, or made from other files than the current ones, is ignored."""
     day = WEEK[0]
     write(tmp_path, day, 60)
     files = log_files(tmp_path, since=day, until=day)
@@ -132,7 +132,7 @@ def test_a_bucket_table_that_does_not_fit_is_not_used(tmp_path, spoil):
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.3, 1.0]), st.integers(1, 9)), max_size=8))
 def test_weights_are_applied_to_whole_numbers(counts):
-    """An event kept at rate r stands for 1/r of them, however the counts were dealt."""
+    """An event kept at rate r represents 1/r events, however the counts were distributed."""
     totals = set()
     for order in itertools.islice(itertools.permutations(counts), 6):
         tally = Tally()

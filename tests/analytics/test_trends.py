@@ -20,7 +20,7 @@ FIRST_US = 1_792_972_800_000_000  # 2026-10-26T00:00:00Z, a Monday; 27 days befo
 def write_month(
     directory: Path, *, slower_from: int = 99, leads: Any = lambda _: 1000, seed: int = 1
 ) -> None:
-    """28 days of operations; from a day on one of them takes three times as long."""
+    """Write 28 days of operations, one of which takes three times as long from a day on."""
     chance = random.Random(seed)
     for day in range(28):
         start = FIRST_US + day * DAY
@@ -50,7 +50,7 @@ def write_month(
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_month_without_a_change_flags_nothing(tmp_path, seed):
-    """Each day has its figures, and nothing is said to have changed."""
+    """Each day has its figures, and no change is reported."""
     write_month(tmp_path, seed=seed)
     found = trends(tmp_path, until=LAST)
     assert (found["since"], found["until"]) == ("2026-10-26", LAST)
@@ -66,7 +66,7 @@ def test_a_month_without_a_change_flags_nothing(tmp_path, seed):
 
 
 def test_a_planted_change_is_told_with_its_day_and_size(tmp_path):
-    """The operation that changed is named, and the one that did not is not."""
+    """The changed operation is named, and the unchanged one is not."""
     write_month(tmp_path, slower_from=18)
     found = {one["series"]: one for one in trends(tmp_path, until=LAST)["changes"]}
     change = found["search_leads p95_ms"]
@@ -77,7 +77,7 @@ def test_a_planted_change_is_told_with_its_day_and_size(tmp_path):
 
 
 def test_growth_with_the_table_is_told_as_such(tmp_path):
-    """Of a search that takes as long as the table is, the exponent is one; and no day changed."""
+    """A search whose time is proportional to the table has exponent one and no change point."""
     write_month(tmp_path, leads=lambda day: 1000 + 200 * day)
     found = trends(tmp_path, until=LAST)
     growth = {one["series"]: one for one in found["growth"]}
@@ -88,7 +88,7 @@ def test_growth_with_the_table_is_told_as_such(tmp_path):
 
 
 def test_a_large_day_is_read_in_part(tmp_path):
-    """What is read has a limit, and is spread over the whole day."""
+    """The lines read are limited in number, and spread over the whole day."""
     write_month(tmp_path)
     found = trends(tmp_path, until=LAST, days=1, lines_a_day=40)
     (day,) = found["days"]
@@ -105,7 +105,7 @@ def test_compressed_days_count_too(tmp_path):
 
 
 def compress(path: Path) -> None:
-    """As the archive leaves a file."""
+    """Compress a file as the archive does."""
     import zstandard
 
     path.with_name(path.name + ".zst").write_bytes(zstandard.compress(path.read_bytes()))

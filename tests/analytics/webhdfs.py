@@ -1,9 +1,9 @@
-"""A folder behind HTTP, as Hadoop's WebHDFS serves one: reading only.
+"""A folder served over HTTP as Hadoop's WebHDFS does, for reading only.
 
 Source: https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html. Spark
-has the client for it, which it has not for object storage, and goes the same way to both: list,
-ask for a status, read a range. As in Hadoop, a file's bytes come from another address (a data
-node), to which OPEN redirects.
+Spark has a client for it, unlike for object storage, and uses both in the same way: list, ask for a
+status, read a range. As in Hadoop, a file's bytes are served at another address (a data node), to
+which OPEN redirects.
 """
 
 import json
@@ -36,7 +36,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Of the folder."""
+        """Return the URL of the folder."""
         return f"webhdfs://127.0.0.1:{self.server_port}"
 
 
@@ -45,10 +45,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, *args: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
-        """Answers an operation, or sends a range of a file."""
+        """Answer an operation, or send a range of a file."""
         url = urlsplit(self.path)
         asked = {key.lower(): values[0] for key, values in parse_qs(url.query).items()}
         if url.path.startswith(_NODE):
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(json.dumps(value).encode(), status)
 
     def _reply(self, data: bytes, status: HTTPStatus) -> None:
-        # Without a Content-Type: what Hadoop's client needs to read one is not in Spark's jars.
+        # Without a Content-Type, since Spark's jars lack what Hadoop's client needs to parse one.
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -127,7 +127,7 @@ def _status(path: Path, name: str) -> dict[str, Any]:
 
 @contextmanager
 def serve(folder: Path) -> Iterator[Server]:
-    """Serves a folder for a block."""
+    """Serve a folder while the block runs."""
     with Server(folder) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

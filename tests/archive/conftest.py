@@ -1,4 +1,4 @@
-"""A log with files of past days, and what can be asked of it."""
+"""A log with files of past days, and helpers to inspect it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def events(date: str, size_bytes: int, seed: int = 0) -> bytes:
-    """Lines of about so many bytes, each of them unique."""
+    """Return unique lines of about `size_bytes` in total."""
     chance = random.Random(f"{date}{seed}")
     lines = []
     while size_bytes > 0:
@@ -49,7 +49,7 @@ def events(date: str, size_bytes: int, seed: int = 0) -> bytes:
 
 
 def add(root: Path, name: str, size_bytes: int = 3_000, content: bytes | None = None) -> Path:
-    """Put a file into the log, last written to at noon of its day."""
+    """Add a file to the log, last modified at noon of its day."""
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     date = path.name.lstrip(".")[:10]
@@ -60,12 +60,12 @@ def add(root: Path, name: str, size_bytes: int = 3_000, content: bytes | None = 
 
 
 def hash_of(name: str) -> int:
-    """A seed that is the same in every process."""
+    """Return a seed that is the same in every process."""
     return sum(name.encode())
 
 
 def read(root: Path) -> Counter[bytes]:
-    """Every line that readers find, and how often."""
+    """Return every line that readers find, with its number of occurrences."""
     skipped = Skipped()
     found = Counter(
         event.raw for file in log_files(root) for event in read_events(file.path, skipped=skipped)
@@ -75,7 +75,7 @@ def read(root: Path) -> Counter[bytes]:
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int, bytes | str]]:
-    """Everything below a folder: rights, time and content."""
+    """Return everything below a folder: permissions, time and content."""
     return {
         str(path.relative_to(root)): (
             path.lstat().st_mode,
@@ -91,7 +91,7 @@ def snapshot(root: Path) -> dict[str, tuple[int, int, bytes | str]]:
 
 
 def names(root: Path) -> list[str]:
-    """Files below a folder, the janitor's lock left out."""
+    """Return the files below a folder, without the janitor's lock."""
     return sorted(
         str(path.relative_to(root))
         for path in root.rglob("*")
@@ -101,7 +101,7 @@ def names(root: Path) -> list[str]:
 
 @pytest.fixture
 def tools() -> SimpleNamespace:
-    """The functions of this file; tests are no package, so they cannot be imported."""
+    """Return the functions of this file; tests are not a package, so they cannot be imported."""
     return SimpleNamespace(
         add=add, events=events, names=names, read=read, snapshot=snapshot, today=TODAY
     )
@@ -109,7 +109,7 @@ def tools() -> SimpleNamespace:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
-    """An empty log directory; what is kept of it in memory is removed afterwards."""
+    """Yield an empty log directory; its shared memory is removed afterwards."""
     directory = tmp_path / "database_logs"
     directory.mkdir()
     yield directory
@@ -119,7 +119,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """What a child process needs in order to import what is tested here."""
+    """Return the environment that a child process needs to import the code under test."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 

@@ -1,4 +1,4 @@
-"""Readers, and parts of the archive that are broken or go away while they are read."""
+"""Readers of archive parts that are broken or removed while they are read."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ LINES = [
 
 
 def seal(root, run):
-    """Seals what there is, without its bucket table."""
+    """Seal the log without a bucket table."""
     report = run()
     assert report.errors == ()
     (root / "archive" / "buckets" / f"{DAY}.json.zst").unlink()
@@ -34,7 +34,7 @@ def seal(root, run):
 
 @pytest.fixture
 def broken(root, run, tools):
-    """A part, cut off."""
+    """Return a truncated part."""
     tools.add(root, f"{CATEGORY}/{DAY}.jsonl", content=b"".join(LINES))
     seal(root, run)
     (file,) = log_files(root)
@@ -55,7 +55,7 @@ def broken(root, run, tools):
     ids=" ".join,
 )
 def test_a_command_names_the_broken_part_on_one_line(root, broken, environment, command):
-    """No traceback, no copy of leadlog's own SQL; what to do about it."""
+    """The error is one line with a remedy, without a traceback and without leadlog's SQL."""
     done = subprocess.run(
         [sys.executable, "-m", "leadlog", *command, "--directory", root],
         capture_output=True,
@@ -73,7 +73,7 @@ def test_a_command_names_the_broken_part_on_one_line(root, broken, environment, 
 
 
 def test_a_library_user_gets_a_read_error(root, broken):
-    """Not one of DuckDB's."""
+    """Library users get a ReadError, not one of DuckDB."""
     for read in (
         lambda: count_days(root, DAY),
         lambda: frame(root, "operations"),
@@ -84,7 +84,7 @@ def test_a_library_user_gets_a_read_error(root, broken):
 
 @pytest.mark.parametrize("sealed", [0, 2], ids=["lines", "a part and lines"])
 def test_a_day_that_is_merged_meanwhile_is_counted_once(root, run, tools, monkeypatch, sealed):
-    """What was listed is gone when Python or DuckDB is to read it: it is listed again."""
+    """Files that are gone when Python or DuckDB reads them are listed again."""
     for number, name in enumerate(("", ".w1", ".w2")):
         tools.add(root, f"{CATEGORY}/{DAY}{name}.jsonl", content=b"".join(LINES[number::3]))
         if number + 1 == sealed:

@@ -1,4 +1,4 @@
-"""The janitor at work on real files."""
+"""The janitor on real files."""
 
 import datetime as dt
 import os
@@ -33,24 +33,24 @@ def run(root, tools):
 
 
 def done(report):
-    """What was done with which file."""
+    """Return the actions by file."""
     return [(one.action.verb, one.action.found.file.path.name) for one in report.results]
 
 
 def reasons(report):
-    """Which files were left alone, and why."""
+    """Return the files that were left alone, with the reasons."""
     return {one.file.path.name: one.hindrance.reason for one in report.kept}
 
 
 def old_file(path):
-    """Make any file, long ago."""
+    """Create a file with an old modification time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"timestamp": "x"}\n' * 100)
     os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
 def test_closed_files_are_compressed_and_read_as_before(root, run, tools):
-    """After a run the old files take less, and readers find every line that they found before."""
+    """After a run the old files are smaller, and readers find the same lines as before."""
     for category in CATEGORIES:
         for name in (NAME, "2026-11-01.w1.2.jsonl", "2026-11-02.h-web.jsonl", "2026-11-20.jsonl"):
             tools.add(root, f"{category}/{name}")
@@ -90,7 +90,7 @@ def test_the_copy_keeps_rights_and_time_and_carries_checksum_and_size(root, run,
 
 
 def test_a_last_line_without_its_end_is_kept_as_it_is(root, run, tools):
-    """What a crash left of a line is compressed with the rest, byte for byte."""
+    """A crash's unfinished line is compressed with the rest, byte for byte."""
     content = tools.events("2026-11-01", 2_000) + b'{"torn": '
     path = tools.add(root, f"error_logs/{NAME}", content=content)
     run()
@@ -99,7 +99,7 @@ def test_a_last_line_without_its_end_is_kept_as_it_is(root, run, tools):
 
 
 def test_whatever_is_not_ours_stays_untouched(root, run, tools, tmp_path):
-    """Other names, folders, links and pipes are left as they are, whatever the policy wants."""
+    """Other names, folders, links and pipes are left unchanged under any policy."""
     outside = tmp_path / "elsewhere" / "2026-01-01.jsonl"
     old_file(outside)
     for name in (
@@ -158,7 +158,7 @@ def test_old_files_are_removed_and_summaries_stay(root, run, tools):
 
 
 def test_room_is_made_only_for_what_does_not_fit_compressed(root, run, tools):
-    """Files are compressed first, and the oldest go only if that is not enough."""
+    """Files are compressed first, and the oldest are removed only if that is not enough."""
     for day in range(1, 7):
         tools.add(root, f"error_logs/2026-11-0{day}.jsonl", 600_000)
     tools.add(root, "sync_operations/2026-11-20.jsonl", 900_000)
@@ -175,7 +175,7 @@ def test_room_is_made_only_for_what_does_not_fit_compressed(root, run, tools):
 
 
 def test_a_limit_that_today_s_files_break_is_told(root, run, tools):
-    """What may not be touched yet is told as an excess, and stays."""
+    """The size of files that must not be touched yet is reported as an excess."""
     tools.add(root, "error_logs/2026-11-23.jsonl", 1_200_000)
     tools.add(root, "error_logs/2026-11-21.jsonl")
     report = run(Policy(0, None, "error_logs=1MB"))
@@ -197,7 +197,7 @@ def test_a_limit_that_today_s_files_break_is_told(root, run, tools):
     ],
 )
 def test_a_dry_run_tells_what_a_run_does_and_changes_nothing(root, run, tools, policy):
-    """The same files, the same verbs, in the same order; and not even a lock file is made."""
+    """A dry run has the same files, actions and order, and does not even create a lock file."""
     for category in ("error_logs", "sync_operations"):
         for day in (1, 2, 3, 4, 19, 22, 23):
             tools.add(root, f"{category}/2026-11-{day:02}.jsonl", 400_000)
@@ -214,7 +214,7 @@ def test_a_dry_run_tells_what_a_run_does_and_changes_nothing(root, run, tools, p
 
 
 def test_a_read_only_directory_can_be_looked_at_and_is_not_written(root, run, tools, monkeypatch):
-    """A dry run works; a real one says what it cannot write."""
+    """A dry run works; a real run reports what it cannot write."""
     tools.add(root, f"error_logs/{NAME}")
     user = 65_534 if os.geteuid() == 0 else os.geteuid()
     if os.geteuid() == 0:
@@ -222,7 +222,7 @@ def test_a_read_only_directory_can_be_looked_at_and_is_not_written(root, run, to
             os.chown(path, user, user)
     for path in (root / "error_logs", root):
         path.chmod(0o500)
-    # Another user cannot come here through the folders above, but from here on.
+    # Other users cannot enter through the parent folders, but can from here on.
     monkeypatch.chdir(root)
     before = os.geteuid()
     os.seteuid(user)
@@ -240,7 +240,7 @@ def test_a_read_only_directory_can_be_looked_at_and_is_not_written(root, run, to
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_files_of_others_are_left_to_them(root, run, tools):
-    """A run as the wrong user, root above all, touches nothing and says whose it is."""
+    """A run as another user, even root, touches nothing and names the owner."""
     path = tools.add(root, f"error_logs/{NAME}")
     os.chown(path, 12_345, -1)
     report = run()
@@ -258,25 +258,25 @@ def test_a_file_that_is_locked_by_its_writer_is_left_alone(root, run, tools):
     with path.open("ab") as writer:
         assert try_lock(writer.fileno())
         report = run(Policy(7, 7))
-        assert reasons(report) == {NAME: "somebody writes to it"}
+        assert reasons(report) == {NAME: "a process is writing to it"}
         assert not report.findings
         assert tools.names(root) == [f"error_logs/{NAME}"]
     assert done(run()) == [("compress", NAME)]
 
 
 def test_a_file_that_gets_a_writer_meanwhile_is_left_alone(root, run, tools):
-    """Whoever locks a file before its turn comes keeps it."""
+    """A file that is locked before its turn is left alone."""
     tools.add(root, f"error_logs/{NAME}", 2_500_000)
     other = tools.add(root, "error_logs/2026-11-02.jsonl")
     with other.open("ab") as writer:
         report = run(progress=lambda done, total: try_lock(writer.fileno()))
     assert done(report) == [("compress", NAME)]
-    assert reasons(report) == {other.name: "somebody writes to it"}
+    assert reasons(report) == {other.name: "a process is writing to it"}
     assert other.exists()
 
 
 def test_a_copy_that_the_disk_garbled_is_thrown_away(root, run, tools):
-    """What does not read back as it was written never takes an original's place."""
+    """A copy that does not read back correctly never replaces its original."""
     path = tools.add(root, f"error_logs/{NAME}", 2_500_000)
     before = tools.snapshot(path.parent)
 
@@ -310,7 +310,7 @@ def test_a_file_that_a_ring_names_is_left_alone(root, run, tools):
 
 
 def test_a_file_that_a_ring_names_meanwhile_is_left_alone(root, run, tools):
-    """The rings are looked into again, just before a file is touched."""
+    """The rings are checked again just before a file is touched."""
     tools.add(root, f"error_logs/{NAME}", 2_500_000)
     tools.add(root, "error_logs/2026-11-02.jsonl")
     descriptors = Descriptors()
@@ -326,7 +326,7 @@ def test_a_file_that_a_ring_names_meanwhile_is_left_alone(root, run, tools):
 
 
 def test_a_copy_that_comes_meanwhile_is_not_overwritten(root, run, tools):
-    """Where somebody else compresses the same file, his copy stays, and the original too."""
+    """If another process compresses the same file, its copy stays, and the original too."""
     path = tools.add(root, f"error_logs/{NAME}", 2_500_000)
     packed = path.with_name(f"{NAME}.zst")
     report = run(progress=lambda done, total: packed.write_bytes(b"his"))
@@ -355,7 +355,7 @@ def test_no_other_group_may_read_the_copy(root, run, tools, monkeypatch, user, g
 
 
 def test_a_file_written_to_today_waits(root, run, tools):
-    """An old file that got lines today is left for a later day."""
+    """An old file that was written to today is left for a later day."""
     path = tools.add(root, f"error_logs/{NAME}")
     morning = dt.datetime.fromisoformat(f"{tools.today}T00:00:00+00:00").timestamp()
     os.utime(path, (morning, morning))
@@ -363,7 +363,7 @@ def test_a_file_written_to_today_waits(root, run, tools):
 
 
 def test_a_file_that_grows_meanwhile_keeps_every_line(root, run, tools):
-    """Lines that come while a file is being compressed are in the log afterwards."""
+    """Lines that are added during compression are in the log afterwards."""
     path = tools.add(root, f"error_logs/{NAME}", 2_500_000)
     late = tools.events("2026-11-02", 500)
 
@@ -379,7 +379,7 @@ def test_a_file_that_grows_meanwhile_keeps_every_line(root, run, tools):
 
 
 def test_a_file_that_vanishes_meanwhile_is_an_error_of_its_own(root, run, tools):
-    """What somebody else removes is told, and the other files are done."""
+    """A file removed by another process is reported, and the other files are processed."""
     path = tools.add(root, f"error_logs/{NAME}")
     tools.add(root, "sync_operations/2026-11-01.jsonl")
 
@@ -392,7 +392,7 @@ def test_a_file_that_vanishes_meanwhile_is_an_error_of_its_own(root, run, tools)
 
 
 def test_an_interruption_leaves_nothing_half_done(root, run, tools):
-    """Ctrl-C in the middle leaves the log as it was, and the next run does it all."""
+    """Ctrl-C during a run leaves the log unchanged, and the next run completes it."""
     for day in (1, 2):
         tools.add(root, f"error_logs/2026-11-0{day}.jsonl", 2_500_000)
     before = tools.read(root)
@@ -409,7 +409,7 @@ def test_an_interruption_leaves_nothing_half_done(root, run, tools):
 
 
 def test_progress_ends_at_the_whole(root, run, tools):
-    """Who watches sees bytes read go up to the bytes to read."""
+    """Progress reports rise to the total number of bytes."""
     for day in (1, 2, 3):
         tools.add(root, f"error_logs/2026-11-0{day}.jsonl", 1_500_000)
     told = []
@@ -419,7 +419,7 @@ def test_progress_ends_at_the_whole(root, run, tools):
 
 
 def test_what_a_killed_janitor_left_is_tidied_up(root, run, tools):
-    """A half-written copy is thrown away and made anew; readers never saw it."""
+    """A half-written copy is discarded and made again; readers never see it."""
     tools.add(root, f"error_logs/{NAME}")
     before = tools.read(root)
     for name in (NAME, "2026-10-01.jsonl"):
@@ -431,7 +431,7 @@ def test_what_a_killed_janitor_left_is_tidied_up(root, run, tools):
 
 
 def test_an_original_beside_its_copy_is_removed(root, run, tools):
-    """A run that was killed before its last step is finished by the next one."""
+    """A run that was killed before its last step is completed by the next one."""
     path = tools.add(root, f"error_logs/{NAME}", 50_000)
     content = path.read_bytes()
     before = tools.read(root)
@@ -447,7 +447,7 @@ def test_an_original_beside_its_copy_is_removed(root, run, tools):
 
 @pytest.mark.parametrize("copy", ["other lines", "damaged", "empty"])
 def test_an_original_beside_something_else_is_a_finding(root, run, tools, copy):
-    """Where the copy is none, both stay, the original is read, and somebody is to look."""
+    """If the copy differs, both stay, the original is read, and a finding is reported."""
     path = tools.add(root, f"error_logs/{NAME}")
     before = tools.read(root)
     packed = zstandard.ZstdCompressor().compress(tools.events("2026-11-01", 3_000, seed=5))
@@ -462,7 +462,7 @@ def test_an_original_beside_something_else_is_a_finding(root, run, tools, copy):
 
 
 def test_a_second_janitor_is_told_and_changes_nothing(root, run, tools):
-    """While one is at work, another one says whose work it is."""
+    """A second janitor reports the process of the first, and changes nothing."""
     tools.add(root, f"error_logs/{NAME}", 2_000_000)
     tools.add(root, "sync_operations/2026-11-01.jsonl")
     met = []
@@ -482,7 +482,7 @@ def test_a_second_janitor_is_told_and_changes_nothing(root, run, tools):
 
 
 def test_two_janitors_at_once_do_it_once(root, tools):
-    """Of janitors that start together one works; no line is lost or doubled."""
+    """Of janitors that start at the same time only one works; no line is lost or duplicated."""
     for day in range(1, 9):
         tools.add(root, f"error_logs/2026-11-0{day}.jsonl", 300_000)
     before = tools.read(root)
@@ -509,7 +509,7 @@ def test_two_janitors_at_once_do_it_once(root, tools):
 
 
 def test_the_lock_of_a_dead_janitor_keeps_nobody_out(root, run, tools, environment):
-    """A lock file that lies there is no lock, even if a child of the dead one still lives."""
+    """A leftover lock file does not block, even if a child of the dead process still lives."""
     tools.add(root, f"error_logs/{NAME}")
     script = "\n".join(
         [
@@ -548,7 +548,7 @@ for one in report.results:
 
 
 def test_a_full_disk_costs_nothing_but_the_compression(root, run, tools, environment):
-    """What cannot be written is told; its original stays, and the other files are done."""
+    """A file that cannot be compressed is reported, its original stays, and the others are done."""
     tools.add(root, "error_logs/2026-11-01.jsonl", 4_000_000)
     tools.add(root, "error_logs/2026-11-02.jsonl", 4_000)
     before = tools.read(root)
@@ -571,7 +571,7 @@ def test_a_full_disk_costs_nothing_but_the_compression(root, run, tools, environ
 
 
 def test_where_there_is_no_log_nothing_is_made(root, run, tmp_path, tools):
-    """A directory without a log stays as it is; one that is not there is an error."""
+    """A directory without a log is left unchanged; a missing one is an error."""
     report = run(Policy(1, 1))
     assert (report.results, report.bytes_before) == ((), 0)
     assert list(root.iterdir()) == []
@@ -593,7 +593,7 @@ def test_where_there_is_no_log_nothing_is_made(root, run, tmp_path, tools):
     ],
 )
 def test_what_killed_processes_left_half_done_is_removed(root, run, tools, place):
-    """Wherever leadlog writes; but not what is being written, nor anybody else's file."""
+    """Abandoned drafts are removed in all of leadlog's places; drafts in use and others stay."""
     tools.add(root, f"database_operations/{NAME}")
     left, stranger = root / place, root / ".notes.txt.0123abcd.tmp"
     left.parent.mkdir(parents=True, exist_ok=True)

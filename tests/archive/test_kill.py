@@ -1,4 +1,4 @@
-"""The janitor, killed: at random moments, and at each step that changes something."""
+"""The janitor, killed at random moments and before each step that changes something."""
 
 import os
 import shutil
@@ -10,8 +10,8 @@ import pytest
 
 from leadlog.reading import archive
 
-# Imports once and measures how long a janitor takes; then forks one per directory and kills it,
-# sooner if one came to its end.
+# Imports once and measures a janitor's time; then forks one per directory and kills it, or lets it
+# end if it is faster.
 KILLS = 40 if os.environ.get("SOAK") else 15
 
 RANDOM_KILLS = """
@@ -42,7 +42,7 @@ for directory in directories:
 print(*killed)
 """.replace("KILLS", str(KILLS))
 
-# Dies just before the n-th event that the interpreter audits and that changes a file.
+# Exits just before the n-th audited event that changes a file.
 KILL_AT_STEP = """
 import os, signal, sys
 from leadlog.reading import archive
@@ -67,7 +67,7 @@ for number, directory in enumerate(directories):
     print(int(os.WIFSIGNALED(status)))
 """
 
-# Adds a line to each file just after its copy got its name.
+# Adds a line to each file just after its copy was renamed.
 LATE_LINE = """
 import os, sys
 from leadlog.reading import archive
@@ -87,7 +87,7 @@ print(len(report.results), *[kept.file.path.name for kept in report.kept])
 
 
 def run_script(script, environment, *arguments):
-    """Run a script to its end and return the lines it printed."""
+    """Run a script to its end and return its output lines."""
     completed = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)],
         env=environment,
@@ -102,7 +102,7 @@ def run_script(script, environment, *arguments):
 
 @pytest.fixture
 def copies(tmp_path):
-    """Make so many copies of a log, times of the files included."""
+    """Make a number of copies of a log, including the files' times."""
 
     def make(root, count):
         made = [tmp_path / f"copy-{number}" for number in range(count)]
@@ -114,7 +114,7 @@ def copies(tmp_path):
 
 
 def check(directory, before, tools):
-    """Nothing is lost or doubled as it is, and a second run brings all to its end."""
+    """Check that nothing is lost or duplicated, and that a second run completes the work."""
     assert tools.read(directory) == before
     report = archive.run(directory, today=tools.today)
     assert (report.errors, report.kept, report.findings) == ((), (), False)
@@ -124,7 +124,7 @@ def check(directory, before, tools):
 
 
 def test_killed_at_random_moments(root, tools, copies, environment):
-    """Of 40 janitors killed at any moment none loses or doubles a line, nor hinders the next."""
+    """Of 40 janitors killed at any moment, none loses or duplicates a line, or blocks the next."""
     for day in (1, 2, 3):
         for category in ("error_logs", "sync_operations"):
             tools.add(root, f"{category}/2026-11-0{day}.jsonl", 150_000)
@@ -138,24 +138,24 @@ def test_killed_at_random_moments(root, tools, copies, environment):
 
 
 def test_killed_before_each_step(root, tools, copies, environment):
-    """Whichever step it was killed before: nothing is lost or doubled, and the next run ends it."""
+    """After a kill before any step nothing is lost or duplicated; the next run completes it."""
     for day in (1, 2):
         tools.add(root, f"error_logs/2026-11-0{day}.jsonl", 30_000)
     before = tools.read(root)
     directories = copies(root, 60)
     killed = run_script(KILL_AT_STEP, environment, tools.today, *directories)
     assert killed == sorted(killed, reverse=True)
-    assert 15 < killed.count("1") < 60  # every step there is, and some runs to the end
+    assert 15 < killed.count("1") < 60  # every step, and some runs to the end
     twins = 0
     for directory in directories:
         found = set(tools.names(directory))
         twins += any(f"{name}.zst" in found for name in found)
         check(directory, before, tools)
-    assert twins  # killed between the last two steps, too
+    assert twins  # killed between the last two steps as well
 
 
 def test_a_line_that_comes_at_the_last_moment_is_not_lost(root, tools, environment):
-    """A file that changes when its copy has its name already keeps its name and its lines."""
+    """A file that changes after its copy was renamed keeps its name and its lines."""
     path = tools.add(root, "error_logs/2026-11-01.jsonl")
     content = path.read_bytes()
     printed = run_script(LATE_LINE, environment, tools.today, root)

@@ -1,4 +1,4 @@
-"""Parts of one day merged into one: each event stays there once, at every moment."""
+"""Merging of a day's parts: each event exists exactly once at every moment."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ CATEGORY = "database_operations"
 
 @pytest.fixture
 def writers(root, tools):
-    """Files of one day of three writers, whose events lie between each other in time."""
+    """Return files of one day by three writers, whose events interleave in time."""
 
     def make(count=240, names=("", ".w1", ".w1.1")):
         made = [line for line in events(DAY, count) if line["log_type"] == "database_operation"]
@@ -38,7 +38,7 @@ def writers(root, tools):
 
 
 def table(root):
-    """The events that DuckDB finds, sorted."""
+    """Return the events that DuckDB finds, sorted."""
     with connect(threads=1) as connection:
         sql = scan(root, CATEGORY).select(connection)
         found = connection.sql(f"SELECT event_id FROM ({sql}) ORDER BY 1").fetchall()
@@ -46,12 +46,12 @@ def table(root):
 
 
 def in_order(root):
-    """The events in the order in which readers meet them."""
+    """Return the events in the order of the readers."""
     return [event.data["event_id"] for event in read_merged(root)]
 
 
 def test_a_day_ends_with_one_part(root, run, writers, tools):
-    """The same lines in time order, the same counts; seen by every reader, shown in the report."""
+    """The merged part has the same lines in time order, for every reader, and is in the report."""
     ids = writers()
     before, counted = tools.read(root), count_days(root, DAY, exact=True)
     report = run()
@@ -79,7 +79,7 @@ def test_a_day_ends_with_one_part(root, run, writers, tools):
 
 
 def test_what_comes_late_is_merged_into_it(root, run, writers, tools):
-    """A file of that day again, of a name that was there before: the next number, nothing lost."""
+    """A late file of the day, even of a name used before, is merged under the next number."""
     writers()
     run()
     before = tools.read(root)
@@ -93,7 +93,7 @@ def test_what_comes_late_is_merged_into_it(root, run, writers, tools):
 
 
 def test_a_dry_run_shows_the_merging(root, run, writers, tools):
-    """Of parts that are there, and of those that sealing would give."""
+    """A dry run shows merges of existing parts and of those that sealing would create."""
     writers()
     before = tools.snapshot(root)
     dry = run(dry_run=True)
@@ -103,12 +103,12 @@ def test_a_dry_run_shows_the_merging(root, run, writers, tools):
 
 
 def test_a_part_whose_original_is_still_there_is_not_merged(root, run, writers, tools):
-    """The original counts, so its copy must not get into another part."""
+    """While the original exists, its copy must not be merged into another part."""
     writers(names=("",))
     path = root / CATEGORY / f"{DAY}.jsonl"
     content = path.read_bytes()
     run()
-    path.write_bytes(content)  # today, so it stays
+    path.write_bytes(content)  # modified today, so it stays
     for name in (".w1", ".w2"):
         tools.add(root, f"{CATEGORY}/{DAY}{name}.jsonl")
     before = tools.read(root)
@@ -121,7 +121,7 @@ def test_a_part_whose_original_is_still_there_is_not_merged(root, run, writers, 
 
 
 def test_damaged_lines_and_rests_come_along(root, run, tools):
-    """Lines that are not events, and last ones without an end, stay what they were."""
+    """Damaged lines and unfinished last lines are kept in the merged part."""
     whole = tools.events(DAY, 400)
     for name, rest in (("", b'{"torn'), (".w1", whole.splitlines()[0]), (".w2", b"\xff")):
         content = tools.events(DAY, 300, len(name)) + b"rubbish\n" + rest
@@ -140,7 +140,7 @@ def test_damaged_lines_and_rests_come_along(root, run, tools):
 
 
 def test_a_merged_part_is_as_private_as_the_most_private(root, run, writers):
-    """And as old as the youngest."""
+    """A merged part has the narrowest permissions and the newest time of its sources."""
     writers()
     modes = (0o640, 0o604, 0o600)
     for file, mode in zip(log_files(root), modes, strict=True):
@@ -151,7 +151,7 @@ def test_a_merged_part_is_as_private_as_the_most_private(root, run, writers):
     assert file.path.stat().st_mtime == 1_793_534_400
 
 
-# Stops the janitor for ever when it comes to a step, told by the name of the function.
+# Stops the janitor forever when it reaches a step, given by a function's name.
 STOPPED = """
 import os, sys
 from leadlog.reading import archive
@@ -169,7 +169,7 @@ archive.run(root, Policy(0, None, None, 7), today=today)
 
 @pytest.fixture
 def stop(root, writers, tools, environment):
-    """Kill the merging of a day at a step; gives the lines there are, and what they add up to."""
+    """Kill a merge at a step; return the lines and their totals."""
 
     def kill(step):
         writers()
@@ -184,7 +184,7 @@ def stop(root, writers, tools, environment):
 
 @pytest.mark.parametrize("step", ["_write_list", "finish_merges"])
 def test_a_kill_between_the_steps(root, run, stop, tools, step):
-    """While the old parts and the merged one lie there, each event is there once; then it ends."""
+    """With old and merged parts present, each event is read once; the next run finishes."""
     lines, tally = stop(step)
     folder = archive_directory(root, CATEGORY, DAY)
     assert sum(path.suffix == ".parquet" for path in folder.iterdir()) >= 3
@@ -198,7 +198,7 @@ def test_a_kill_between_the_steps(root, run, stop, tools, step):
 
 
 def test_a_part_of_an_old_name_is_not_lost_to_a_merge_that_did_not_end(root, run, stop, tools):
-    """A late file of the name of a part that was merged is sealed once that merge has ended."""
+    """A late file with the name of a merged part is sealed once that merge has finished."""
     stop("finish_merges")
     tools.add(root, f"{CATEGORY}/{DAY}.jsonl", content=tools.events(DAY, 500))
     late = tools.events(DAY, 500).splitlines()
@@ -207,7 +207,7 @@ def test_a_part_of_an_old_name_is_not_lost_to_a_merge_that_did_not_end(root, run
 
 
 def test_erasing_ends_a_merge_first(root, stop, tools):
-    """Else what was erased would still lie in a part that nobody reads."""
+    """An unfinished merge is completed first, so that no unread part keeps erased lines."""
     lines, _ = stop("finish_merges")
     person = orjson.loads(next(iter(lines)))["lead_identifier"]["lead_id"]
     erasure.run(root, lead_ids=[person], today=tools.today)
@@ -219,7 +219,7 @@ def test_erasing_ends_a_merge_first(root, stop, tools):
 
 
 def test_a_part_that_cannot_be_read_fails_the_merging_and_everything_stays(root, run, writers):
-    """The others are not touched, and it is told once."""
+    """A damaged part makes the merge fail; the others stay, and the error is reported once."""
     writers()
     run()
     folder = archive_directory(root, CATEGORY, DAY)
@@ -235,7 +235,7 @@ def test_a_part_that_cannot_be_read_fails_the_merging_and_everything_stays(root,
 
 
 def test_names_of_merged_parts_are_read_and_written():
-    """A merged part's name says so, and belongs to no writer."""
+    """Names of merged parts are recognised, and belong to no writer."""
     file = parse_name(f"part-{DAY}.m12.parquet")
     assert (file.merged, file.segment, file.archived) == (True, 12, True)
     assert file.name == f"part-{DAY}.m12.parquet"

@@ -1,4 +1,4 @@
-"""A part of an earlier version, which has not every key that records have now."""
+"""A part of an earlier version that lacks keys of current records."""
 
 import json
 import os
@@ -21,7 +21,7 @@ DATE = "2026-11-01"
 
 
 def sealed(root: Path) -> Path:
-    """The part of a day on which a lead was made and changed."""
+    """Return the part of a day on which a lead was created and changed."""
     path = root / "database_operations" / f"{DATE}.jsonl"
     path.parent.mkdir(parents=True)
     lines = []
@@ -39,7 +39,7 @@ def sealed(root: Path) -> Path:
 
 
 def test_days_that_an_earlier_version_sealed_are_read(tmp_path: Path) -> None:
-    """Each line comes back as it was, and the history of a row asks for keys that it has not."""
+    """Each line is restored, and the history of a row may query keys that the part lacks."""
     root = tmp_path / "logs"
     part = sealed(root)
     before = [event.data for event in read_events(part)]

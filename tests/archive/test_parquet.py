@@ -1,4 +1,4 @@
-"""Days sealed to Parquet: nothing is lost, and every reader goes on reading."""
+"""Days sealed to Parquet: nothing is lost, and every reader still works."""
 
 import os
 import re
@@ -27,7 +27,7 @@ SEAL = Policy(0, parquet_after_days=7)
 
 @pytest.fixture
 def day(root):
-    """A day of events of all categories, last written to on that day."""
+    """Write a day of events of all categories, last modified on that day."""
 
     def make(count=600, date=DAY, **more):
         counts = write(root, date, count, **more)
@@ -56,7 +56,7 @@ _SECTION = st.dictionaries(
 
 
 def _odd(changes):
-    """An event as it should be, but for some keys."""
+    """Return an otherwise valid event with changed keys."""
     event = next(events(DAY, 1))
     for key, value in changes.items():
         if isinstance(event.get(key), dict) and isinstance(value, dict):
@@ -98,7 +98,7 @@ _LINES = st.one_of(
 @example([_odd({"extra": text}) for text in ("", "abc", "{}", '"')], True)
 @example([_odd({"data_details": {"fields_changed": text}}) for text in ("", "abc", "[1]")], False)
 def test_a_part_gives_back_what_went_into_it_byte_for_byte(tmp_path_factory, lines, ended):
-    """Odd keys, other types, damage, spaces, a last line without its end: nothing is lost."""
+    """Odd keys, other types, damage, spaces and an unfinished last line are all preserved."""
     content = b"\n".join(lines) + (b"\n" if ended and lines else b"")
     folder = archive_directory(tmp_path_factory.mktemp("log"), "database_operations", DAY)
     folder.mkdir(parents=True)
@@ -110,7 +110,7 @@ def test_a_part_gives_back_what_went_into_it_byte_for_byte(tmp_path_factory, lin
 
 
 def test_events_as_leadlog_writes_them_are_kept_once(root, run, day):
-    """Their text is not kept beside the columns, which have strings and naive UTC times."""
+    """Only columns are stored, with strings and naive UTC times, not the text."""
     day(200)
     run()
     for part in root.rglob("*.parquet"):
@@ -125,7 +125,7 @@ def test_events_as_leadlog_writes_them_are_kept_once(root, run, day):
 
 
 def test_every_form_of_a_day_says_the_same(root, run, day, tools):
-    """Rows as lines, compressed and in Parquet, and the summary's n, are one number each."""
+    """Lines, compressed lines and Parquet give the same rows, and the summary the same n."""
     counts = day(int(os.environ.get("EVENTS", "3000")))
 
     def told():
@@ -161,7 +161,7 @@ def test_every_form_of_a_day_says_the_same(root, run, day, tools):
 
 @pytest.mark.parametrize("policy", [Policy(7), SEAL], ids=["compressed", "sealed"])
 def test_a_closed_day_is_sampled_all_over_and_read_backwards(root, run, tools, policy):
-    """Samples of the whole day, not of its first hours; whole lines, no more than asked for."""
+    """Samples cover the whole day, and reading backwards reads no more than requested."""
     lines = [orjson.dumps(line) + b"\n" for line in events(DAY, 3_000)]
     lines = [line for line in lines if b'"database_operation"' in line]
     tools.add(root, f"database_operations/{DAY}.jsonl", content=b"".join(lines))
@@ -194,7 +194,7 @@ def test_a_closed_day_is_sampled_all_over_and_read_backwards(root, run, tools, p
 
 
 def test_damage_is_kept_beside_the_part_and_counted(root, run, tools):
-    """Damaged lines go to a file beside the part, and readers count them as before."""
+    """Damaged lines are stored next to the part, and readers count them as before."""
     content = tools.events(DAY, 500) + b'\xff\xfe\n{"torn": \n' + tools.events(DAY, 200) + b'{"no'
     tools.add(root, f"error_logs/{DAY}.jsonl", content=content)
 
@@ -218,7 +218,7 @@ def test_damage_is_kept_beside_the_part_and_counted(root, run, tools):
 
 
 def test_a_dry_run_says_what_a_run_does(root, run, day, tools):
-    """The same files and verbs; nothing is changed."""
+    """A dry run lists the same files and actions; nothing is changed."""
     day(50)
     before = tools.snapshot(root)
     dry = run(dry_run=True)
@@ -231,7 +231,7 @@ def test_a_dry_run_says_what_a_run_does(root, run, day, tools):
 
 
 def test_a_part_is_as_private_and_as_old_as_its_original(root, run, tools):
-    """Rights and time are the original's, and folders are as open as the category's."""
+    """Permissions and time are the original's, and folders are as open as the category's."""
     path = tools.add(root, f"error_logs/{DAY}.jsonl")
     path.chmod(0o640)
     path.parent.chmod(0o750)
@@ -244,7 +244,7 @@ def test_a_part_is_as_private_and_as_old_as_its_original(root, run, tools):
 
 
 def test_as_long_as_the_original_is_there_it_is_read(root, run, tools):
-    """A part whose original is still there counts once; the next run removes the original."""
+    """A part whose original exists counts once; the next run removes the original."""
     path = tools.add(root, f"error_logs/{DAY}.jsonl")
     content, before = path.read_bytes(), tools.read(root)
     run()
@@ -257,18 +257,18 @@ def test_as_long_as_the_original_is_there_it_is_read(root, run, tools):
 
 
 def test_an_original_that_is_not_what_was_sealed_stays(root, run, tools):
-    """Two files of one name that differ are never made one."""
+    """Two files of one name that differ are never merged into one."""
     tools.add(root, f"error_logs/{DAY}.jsonl")
     run()
     path = tools.add(root, f"error_logs/{DAY}.jsonl", content=b'{"timestamp": "other"}\n')
     (failed,) = run().results
-    assert re.search(r"does not give back what went into it.*the original stays", failed.error)
+    assert re.search(r"does not reproduce its original.*the original stays", failed.error)
     assert path.read_bytes() == b'{"timestamp": "other"}\n'
     assert len(list(root.rglob("*.parquet"))) == 1
 
 
 def test_a_folder_that_is_a_link_is_not_followed(root, run, tools, tmp_path):
-    """Nothing is written behind a link in the archive's place."""
+    """Nothing is written through a link in place of the archive."""
     path = tools.add(root, f"error_logs/{DAY}.jsonl")
     (root / "archive").symlink_to(tmp_path)
     report = run()
@@ -279,7 +279,7 @@ def test_a_folder_that_is_a_link_is_not_followed(root, run, tools, tmp_path):
 
 
 def test_retention_takes_parts_and_what_lies_beside_them(root, run, day, tools):
-    """A part (merged of two), its damaged lines, its folder and the bucket table go together."""
+    """A merged part, its damaged lines, its folder and the bucket table are removed together."""
     day(60)
     tools.add(root, f"sync_operations/{DAY}.w1.jsonl", content=b"rubbish\n")
     run()
@@ -287,7 +287,7 @@ def test_retention_takes_parts_and_what_lies_beside_them(root, run, day, tools):
     report = run(Policy(0, {"sync_operations": 20}, parquet_after_days=7))
     assert [one.action.verb for one in report.results] == ["remove"]
     assert not archive_directory(root, "sync_operations", DAY).exists()
-    assert report.buckets_stored == (DAY,)  # made anew of what is left
+    assert report.buckets_stored == (DAY,)  # made again from the rest
     assert "sync_operation" not in {run.log_type for run in count_days(root, DAY).tally.runs}
     report = run(Policy(0, 20, parquet_after_days=7))
     assert report.errors == ()

@@ -22,8 +22,8 @@ KILLS = 50 if SOAK else 2
 DAY = "2026-11-01"
 PERSON = "lead-000007"
 
-# Imports once; measures how long the work takes; then forks for each directory and kills the
-# child somewhere inside, sooner if one came to its end.
+# Imports once and measures the work's time; then forks for each directory and kills the child
+# somewhere within it, or lets it end if it is faster.
 KILLER = """
 import os, random, signal, sys, time
 import duckdb, pyarrow
@@ -72,9 +72,9 @@ print(*killed)
 
 @pytest.fixture
 def killed(tmp_path, root, tools, environment):
-    """Logs in which some work was killed, made of a day of lines, or of a sealed one.
+    """Return logs in which some work was killed, made from a day of lines or from a sealed one.
 
-    Where it is sealed to parts, these are of several writers, and not merged.
+    If it is sealed to parts, these are of several writers, and not merged.
     """
 
     def seal(directory, seed, writer):
@@ -114,7 +114,7 @@ def killed(tmp_path, root, tools, environment):
 
 
 def no_drafts(root):
-    """Whether nothing half-written and no journal is left."""
+    """Return whether no draft and no journal is left."""
     kept = {".archive.lock", ".erasures.jsonl"}
     hidden = [path for path in root.rglob(".*") if path.name not in kept]
     return not hidden + list(root.rglob("_merged-*"))
@@ -122,7 +122,7 @@ def no_drafts(root):
 
 @pytest.mark.timeout(3_000 if SOAK else 240)
 def test_killed_while_sealing(killed, root, tools):
-    """Every line is there once, at once and after a rerun, which seals the rest."""
+    """Every line exists once, both after the kill and after a rerun, which seals the rest."""
     directories = killed("seal", sealed=False)
     before = tools.read(root)
     for directory in directories:
@@ -138,7 +138,7 @@ def test_killed_while_sealing(killed, root, tools):
 
 
 def by_category(root):
-    """How many events DuckDB finds."""
+    """Return the numbers of events that DuckDB finds."""
     with connect(threads=1) as connection:
         return [
             connection.sql(f"SELECT count(*) FROM ({found.select(connection)})").fetchall()
@@ -149,7 +149,7 @@ def by_category(root):
 
 @pytest.mark.timeout(3_000 if SOAK else 240)
 def test_killed_while_merging(killed, root, tools):
-    """Every line is there once for every reader, at once and after a rerun; one part is left."""
+    """Every reader finds each line once, after the kill and after a rerun; one part is left."""
     directories = killed("merge", sealed=True, parts=2)
     before, rows = tools.read(root), by_category(root)
     fresh = count_days(root, DAY, exact=True).tally
@@ -168,7 +168,7 @@ def test_killed_while_merging(killed, root, tools):
 
 @pytest.mark.timeout(3_000 if SOAK else 240)
 def test_killed_while_retaining(killed, root, tools):
-    """What is to stay stays; what is to go is gone after a rerun, and counts are those of it."""
+    """Retained files stay; expired ones are gone after a rerun, and the counts agree."""
     directories = killed("retain", sealed=True)
     before = tools.read(root)
     policy = Policy(0, {"database_operations": 19}, None, 7)
@@ -187,7 +187,7 @@ def test_killed_while_retaining(killed, root, tools):
 @pytest.mark.timeout(3_000 if SOAK else 240)
 @pytest.mark.parametrize("sealed", [True, False] if SOAK else [True])
 def test_killed_while_erasing(killed, root, tools, sealed):
-    """Nobody else's line is lost; after a rerun without names the person is gone."""
+    """No other person's line is lost; after a rerun without names the person is erased."""
     directories = killed("erase", sealed=sealed)
     before = tools.read(root)
     others = Counter({line: count for line, count in before.items() if PERSON.encode() not in line})

@@ -1,4 +1,4 @@
-"""The plan: what is done with which file, for any files and any policy."""
+"""The janitor's plan for any files and any policy."""
 
 import datetime as dt
 from pathlib import Path
@@ -13,7 +13,7 @@ from leadlog.reading.archive import FoundFile, Policy, plan
 from leadlog.reading.archive.plan import Hindrance
 
 TODAY = dt.date(2026, 11, 23)
-BUSY = Hindrance("somebody writes to it")
+BUSY = Hindrance("a process is writing to it")
 _DAY_NS = 86_400_000_000_000
 
 
@@ -29,7 +29,7 @@ def found(
     written=None,
     hindrance=None,
 ):
-    """A file of `age` days ago, last written to `written` days ago."""
+    """Return a file of `age` days ago, last modified `written` days ago."""
     date = TODAY - dt.timedelta(days=age)
     name = LogFile(date.isoformat(), writer, segment, "", compressed).name
     path = Path(category) / name
@@ -65,23 +65,23 @@ POLICIES = st.builds(Policy, st.integers(0, 12), DAYS, SIZES)
 
 
 def age_of(one):
-    """Days since a file's day."""
+    """Return the age of a file's day in days."""
     return (TODAY - dt.date.fromisoformat(one.file.date)).days
 
 
 def may_be_touched(one):
-    """Whether a file is closed, by the plain words of the rule."""
+    """Return whether a file is closed, by the literal rule."""
     last_written = (TODAY - dt.date(1970, 1, 1)).days - one.modified_ns // _DAY_NS
     return age_of(one) >= 1 and last_written >= 1 and one.hindrance is None
 
 
 def make(files, policy):
-    """The plan of these files."""
+    """Return the plan of some files."""
     return plan(files, policy, TODAY.isoformat())
 
 
 def carried_out(files, planned):
-    """The files as they are when a plan was carried out."""
+    """Return the files after a plan was carried out."""
     left = {one.file.path: one for one in files}
     for action in planned.actions:
         one = left.pop(action.found.file.path)
@@ -93,13 +93,13 @@ def carried_out(files, planned):
 
 
 def attrs_file(file, path):
-    """A file's compressed copy."""
+    """Return a file's compressed copy."""
     return LogFile(file.date, file.writer, file.segment, file.host, True, file.category, path)
 
 
 @given(FILES, POLICIES)
 def test_only_closed_files_are_touched_once_each(files, policy):
-    """What is of today, was written to today, or is in the way of somebody is never touched."""
+    """Files of today, modified today, or with a hindrance are never touched."""
     touched = [action.found for action in make(files, policy).actions]
     assert all(may_be_touched(one) for one in touched)
     assert len({one.file.path for one in touched}) == len(touched)
@@ -108,8 +108,8 @@ def test_only_closed_files_are_touched_once_each(files, policy):
 
 @given(FILES, POLICIES)
 def test_age_decides_exactly(files, policy):
-    """Removed by age is what is older than its category's days; compressed, what is older than
-    the policy's, is not compressed yet and gets smaller."""
+    """Files older than their category's days are removed; files older than the policy's days that
+    are not compressed yet and would shrink are compressed."""
     planned = make(files, policy)
     by_age = {one.found.file.path for one in planned.actions if not one.for_room}
     for_room = {one.found.file.path for one in planned.actions if one.for_room}
@@ -132,7 +132,7 @@ def test_age_decides_exactly(files, policy):
 
 @given(FILES, POLICIES)
 def test_limits_in_bytes_are_kept_or_told(files, policy):
-    """Afterwards every limit holds, or all that may be touched is gone and the excess is told."""
+    """Afterwards every limit holds, or everything allowed is removed and the excess is reported."""
     planned = make(files, policy)
     left = carried_out(files, planned)
     told = {excess.scope: (excess.limit_bytes, excess.bytes) for excess in planned.excess}
@@ -147,7 +147,7 @@ def test_limits_in_bytes_are_kept_or_told(files, policy):
 
 @given(FILES, st.integers(1_000_000, 80_000_000), st.integers(0, 12))
 def test_room_is_made_from_the_oldest_on_and_no_more_than_needed(files, limit, compress_after):
-    """Nothing newer goes before something older, and without the last removal it would not do."""
+    """Nothing newer is removed before something older, and the last removal was necessary."""
     policy = Policy(compress_after, None, {"total": limit})
     planned = make(files, policy)
     removed = [action.found for action in planned.actions if action.for_room]
@@ -168,7 +168,7 @@ def test_room_is_made_from_the_oldest_on_and_no_more_than_needed(files, limit, c
 
 @given(FILES, POLICIES)
 def test_a_second_run_has_nothing_to_do(files, policy):
-    """What a plan leaves behind gives an empty plan."""
+    """The result of a plan gives an empty plan."""
     left = carried_out(files, make(files, policy))
     assert make(left, policy).actions == ()
 
@@ -183,7 +183,7 @@ def test_the_order_of_the_files_does_not_matter(files, policy, chance):
 
 @given(FILES, POLICIES)
 def test_what_is_left_alone_is_told_with_the_reason(files, policy):
-    """Every file that was wanted and not touched is named, no file is both."""
+    """Every file that the policy applies to and that is not touched is reported with a reason."""
     planned = make(files, policy)
     kept = {one.file.path for one in planned.kept}
     assert kept.isdisjoint(action.found.file.path for action in planned.actions)
@@ -198,20 +198,20 @@ def test_what_is_left_alone_is_told_with_the_reason(files, policy):
     [(8, 7, ["compress"]), (7, 7, []), (2, 1, ["compress"]), (1, 1, []), (400, 0, [])],
 )
 def test_older_than_n_days_means_more_than_n_days_back(age, compress_after, verbs):
-    """A file of n days ago has events that are younger than n days, so it waits for a day."""
+    """A file of n days ago has events younger than n days, so it waits for another day."""
     planned = make([found(age, packed=1000)], Policy(compress_after))
     assert [action.verb for action in planned.actions] == verbs
 
 
 @pytest.mark.parametrize(("age", "verbs"), [(31, ["remove"]), (30, []), (29, [])])
 def test_no_event_is_removed_before_its_time(age, verbs):
-    """The last moment of a file of n days ago is less than n days ago, so it stays for a day."""
+    """A file of n days ago has events younger than n days, so it stays for another day."""
     planned = make([found(age)], Policy(0, 30))
     assert [action.verb for action in planned.actions] == verbs
 
 
 def test_errors_may_live_longer():
-    """A category's own number takes the place of that for all others."""
+    """A category's own number replaces the one for all others."""
     files = [found(50, category=category) for category in CATEGORIES]
     planned = make(files, Policy(0, {"*": 30, "error_logs": 365}))
     assert [action.verb for action in planned.actions] == ["remove"] * 5
@@ -220,7 +220,7 @@ def test_errors_may_live_longer():
 
 
 def test_of_one_day_errors_go_last():
-    """Where room has to be made within a day, errors are the last to go."""
+    """If space must be freed within a day, errors are removed last."""
     files = [found(9, category=category) for category in CATEGORIES]
     planned = make(files, Policy(0, None, 4_000_000))
     assert [action.found.file.category for action in planned.actions] == [
@@ -229,7 +229,7 @@ def test_of_one_day_errors_go_last():
 
 
 def test_what_fits_once_it_is_compressed_is_not_removed():
-    """Limits in bytes are held against what files will take, not against what they take now."""
+    """Limits in bytes are compared with the sizes after compression."""
     files = [found(age, packed=400_000) for age in range(9, 14)]
     planned = make(files, Policy(7, None, 2_000_000))
     assert [action.verb for action in planned.actions] == ["compress"] * 5
@@ -240,14 +240,14 @@ def test_what_fits_once_it_is_compressed_is_not_removed():
 
 
 def test_a_copy_that_is_there_is_finished():
-    """Where a compressed copy lies beside its original, only the original goes."""
+    """If a compressed copy exists next to its original, only the original is removed."""
     files = [found(9), found(9, compressed=True, size=300)]
     (action,) = make(files, Policy()).actions
     assert (action.verb, action.found.file.compressed) == ("finish", False)
 
 
 def test_a_limit_that_cannot_be_kept_is_told():
-    """Today's files count, though they are not touched."""
+    """Today's files count, although they are not touched."""
     files = [found(0), found(3, hindrance=BUSY), found(2)]
     planned = make(files, Policy(0, None, {"error_logs": 1_000_000}))
     (excess,) = planned.excess

@@ -1,4 +1,4 @@
-"""Policies: what may be said, and what is refused."""
+"""Policies: the accepted values, and those refused."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from leadlog.reading.archive import Policy
 
 
 def test_by_default_it_compresses_after_a_week_and_removes_nothing():
-    """Nobody loses a log by not having thought about it."""
+    """By default no user loses any part of a log."""
     policy = Policy()
     assert policy.compress_after_days == 7
     assert {policy.days(category) for category in CATEGORIES} == {0}
@@ -19,7 +19,7 @@ def test_by_default_it_compresses_after_a_week_and_removes_nothing():
 
 
 def test_nothing_and_zero_mean_never():
-    """None and 0 switch off whatever they stand for."""
+    """None and 0 switch a setting off."""
     for nothing in (None, 0):
         policy = Policy(nothing, nothing, nothing)
         assert (policy.compress_after_days, policy.days("error_logs"), policy.sizes()) == (0, 0, {})
@@ -40,7 +40,7 @@ def test_nothing_and_zero_mean_never():
     ],
 )
 def test_days_may_be_written_in_several_ways(value, expected):
-    """A number is for every category, an entry for one."""
+    """A number applies to every category, an entry to one."""
     assert days_by_category(value) == expected
 
 
@@ -56,7 +56,7 @@ def test_days_may_be_written_in_several_ways(value, expected):
     ],
 )
 def test_sizes_may_have_units(value, expected):
-    """A size is for all files together, an entry for one category."""
+    """A size applies to all files together, an entry to one category."""
     assert bytes_by_category(value) == expected
 
 
@@ -78,7 +78,7 @@ def test_sizes_may_have_units(value, expected):
     ],
 )
 def test_nonsense_is_refused_with_the_remedy(name, value, message):
-    """The error names the setting, the value and what would do."""
+    """The error names the setting, the value and a remedy."""
     with pytest.raises(SettingsError, match=f"^{name}: .*{message}"):
         Policy(**{name: value})
 

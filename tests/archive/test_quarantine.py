@@ -1,4 +1,4 @@
-"""Damaged lines: listed, and taken out of files that nobody writes to."""
+"""Damaged lines: listed, and moved out of closed files."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ def run() -> Callable[..., Result]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file of a past day, three events with damage before, between and behind them."""
+    """Return a file of a past day, with three events and damage before, between and after them."""
     found = tmp_path / "database_logs" / "error_logs" / "2026-11-20.jsonl"
     found.parent.mkdir(parents=True)
     found.write_bytes(
@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_damaged_lines_are_moved_to_the_quarantine(path: Path) -> None:
-    """The file has its events and empty lines; what was taken out is there byte for byte."""
+    """The file keeps its events and empty lines; the moved lines are stored byte for byte."""
     root = path.parents[1]
     (taken,) = quarantine(root, today="2026-11-23")
     assert (taken.path, taken.lines, taken.kept) == (path, 3, None)
@@ -57,7 +57,7 @@ def test_damaged_lines_are_moved_to_the_quarantine(path: Path) -> None:
 
 
 def test_a_run_after_a_kill_puts_nothing_aside_twice(path: Path) -> None:
-    """A kill after the lines were put aside and before the file was replaced."""
+    """A kill between storing the lines and replacing the file duplicates nothing."""
     root, before = path.parents[1], path.read_bytes()
     quarantine(root, today="2026-11-23")
     aside = root / "quarantine" / "error_logs" / path.name
@@ -71,7 +71,7 @@ def test_a_run_after_a_kill_puts_nothing_aside_twice(path: Path) -> None:
 
 
 def test_compressed_files_are_taken_care_of_as_well(path: Path) -> None:
-    """The events stay, compressed, as old and as private as before; the rest goes aside."""
+    """The events stay, compressed and with the old time and permissions; the rest is moved."""
     packed = path.with_name(f"{path.name}.zst")
     packed.write_bytes(zstandard.compress(path.read_bytes()))
     path.unlink()
@@ -92,7 +92,7 @@ def test_compressed_files_are_taken_care_of_as_well(path: Path) -> None:
 def test_a_file_that_was_cut_off_goes_aside_as_it_was(
     run: Callable[..., Result], path: Path
 ) -> None:
-    """What can be read of it stays in the log; doctor says where it ends."""
+    """The readable part stays in the log; doctor reports where it ends."""
     chance = random.Random(1)
     good = b"".join(
         b'{"timestamp":"2026-11-20T00:00:00.000000Z","n":"%s"}\n'
@@ -121,7 +121,7 @@ def test_a_file_that_was_cut_off_goes_aside_as_it_was(
 
 
 def test_a_file_of_today_keeps_its_lines(path: Path) -> None:
-    """Somebody may write to it."""
+    """A file of today keeps its lines, because it may still be written to."""
     before = path.read_bytes()
     (taken,) = quarantine(path.parents[1], today="2026-11-20")
     assert taken.kept == "its day is not over, or it was written to today"
@@ -129,7 +129,7 @@ def test_a_file_of_today_keeps_its_lines(path: Path) -> None:
 
 
 def test_doctor_lists_damaged_lines(run: Callable[..., Result], path: Path) -> None:
-    """Each with its place and harmless content; --json has all bytes; --quarantine moves them."""
+    """Each has its place and escaped content; --json has all bytes; --quarantine moves them."""
     result = run("--lines")
     assert result.exit_code == 1
     first, second, *_, last = result.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""A fake Airtable in a process of its own, so that its time and memory are not ours.
+"""A fake Airtable in a separate process, so that its time and memory are not measured.
 
 Says where it is on standard output, and ends with its standard input.
 """

@@ -1,4 +1,4 @@
-"""Measures in a process of its own what capturing adds to each ORM call; prints JSON.
+"""Measures in a separate process the cost that capture adds to each ORM call; prints JSON.
 
     python -m tests.bench.capture_rounds (leadlog|otel-simple|otel-batch) FOLDER
 

@@ -1,4 +1,4 @@
-"""Compares what two callables cost, in turns, so that the machine's mood hits both alike."""
+"""Compares the cost of two callables, in turns, so that the machine's load affects both equally."""
 
 import gc
 import statistics

@@ -1,4 +1,4 @@
-"""Measures how an application's threads fare beside leadlog, and prints it as JSON.
+"""Measures how leadlog delays an application's threads, and prints it as JSON.
 
     contention.py DIRECTORY calls|sleeper leadlog|nothing SECONDS
 

@@ -1,4 +1,4 @@
-"""Measures in a process of its own what a new captured engine costs; prints JSON.
+"""Measures in a separate process the cost of a new captured engine; prints JSON.
 
     python -m tests.bench.engine_rounds CLASSES FOLDER
 

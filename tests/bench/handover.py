@@ -1,4 +1,4 @@
-"""Hands lines to one way of logging, under one condition, and prints what it cost as JSON.
+"""Hands lines to one logging library, under one condition, and prints the cost as JSON.
 
     handover.py DIRECTORY ring|os.write|queue|loguru idle|busy|stalled CALLS
 

@@ -1,4 +1,4 @@
-"""What capture adds to an application's ORM calls, beside the same calls uncaptured."""
+"""The cost that capture adds to an application's ORM calls, compared with uncaptured calls."""
 
 from pathlib import Path
 from typing import Any

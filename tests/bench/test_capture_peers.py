@@ -1,4 +1,4 @@
-"""What capture adds to an ORM call beside OpenTelemetry's instrumentation of SQLAlchemy."""
+"""The cost of capture per ORM call, compared with OpenTelemetry's SQLAlchemy instrumentation."""
 
 import hashlib
 import json

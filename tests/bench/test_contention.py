@@ -1,4 +1,4 @@
-"""How an application's threads fare beside leadlog's: calls that are waited for, and sleepers."""
+"""How leadlog's threads delay an application's: logging calls, and sleeping threads."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the dashboard's pages take over a large log, from the index alone."""
+"""The time of the dashboard's pages over a large log, from the index alone."""
 
 import json
 import os

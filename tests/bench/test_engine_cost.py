@@ -1,4 +1,4 @@
-"""What a new captured engine costs, with few and with many mapped classes."""
+"""The cost of a new captured engine, with few and with many mapped classes."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What one event costs its caller and its process, beside its peers in the same run."""
+"""The cost of one event for its caller and its process, compared with peers in the same run."""
 
 import itertools
 import statistics

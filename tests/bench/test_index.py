@@ -1,4 +1,4 @@
-"""What indexing a million events takes, and one row's history by it and without it."""
+"""The time of indexing a million events, and of one row's history with and without the index."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How fast files are migrated, beside the store alone, and how much memory it takes.
+"""The speed of migrating files, compared with the store alone, and its memory use.
 
 `MIGRATION_MB=1000 make bench ARGS="tests/bench/test_migration.py -s"` measures with a file of 1 GB;
 `MIGRATION_FILE=leads.json` migrates a file of yours for the rate.

@@ -1,4 +1,4 @@
-"""What watching costs: samples, counters, and checks whose cost does not grow with the log."""
+"""The cost of monitoring: samples, counters, and checks whose cost does not grow with the log."""
 
 from __future__ import annotations
 

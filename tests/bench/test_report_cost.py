@@ -1,4 +1,4 @@
-"""What a report takes, once the index is there."""
+"""The cost of a report once the index exists."""
 
 import time
 from pathlib import Path

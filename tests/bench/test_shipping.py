@@ -1,4 +1,4 @@
-"""What shipping costs: records per CPU second by protocol, and memory at any backlog."""
+"""The cost of shipping: records per CPU second by protocol, and memory at any backlog."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What it costs the caller to hand a line over: our rings beside three ways people log today."""
+"""The caller's cost of handing over a line: leadlog's rings and three common alternatives."""
 
 import json
 import os

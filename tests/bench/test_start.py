@@ -1,4 +1,4 @@
-"""What starting costs: `import leadlog` in an application, and `leadlog --help` in a shell."""
+"""Start-up cost: `import leadlog` in an application, and `leadlog --help` in a shell."""
 
 import resource
 import subprocess

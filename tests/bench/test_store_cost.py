@@ -1,4 +1,4 @@
-"""What logging costs the lead store, and what a command costs before it does anything."""
+"""The cost of logging for the lead store, and the start-up cost of a command."""
 
 import itertools
 import statistics

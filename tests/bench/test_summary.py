@@ -1,4 +1,4 @@
-"""What a summary of one day of a million events costs, from every form of the log."""
+"""The cost of a summary of a day of a million events, from every form of the log."""
 
 import json
 import os

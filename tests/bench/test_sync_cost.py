@@ -1,4 +1,4 @@
-"""What a sync of 10,000 leads costs: API calls, rate, our CPU time, memory.
+"""The cost of a sync of 10,000 leads: API calls, rate, CPU time, memory.
 
 The server is a process of its own and has no limits; the rate is that of the throttle's clock,
 which moves only when the throttle waits, so that nobody waits here.
@@ -27,7 +27,7 @@ GROWTH_MB = 25.0
 
 
 class Clock:
-    """Moves only when somebody sleeps."""
+    """A clock that advances only when it sleeps."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -74,7 +74,7 @@ def resident_mb() -> float:
 
 
 def measured(what: str, call: Any, clock: Clock, memory: list[float]) -> SyncResult:
-    """Run a sync and print what it cost."""
+    """Run a sync and print its cost."""
     memory.clear()
     before = resident_mb()
     wall, cpu, waited = time.perf_counter(), time.process_time(), clock.seconds

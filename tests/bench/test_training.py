@@ -1,4 +1,4 @@
-"""What training data and models may take: features of a million runs, learning, one prediction."""
+"""The cost of training data and models: features of a million runs, training, one prediction."""
 
 import json
 import os

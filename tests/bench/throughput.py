@@ -1,4 +1,4 @@
-"""Logs enriched events from four threads, as fast as they can, and prints what came of it.
+"""Logs enriched events from four threads, as fast as they can, and prints the results.
 
 throughput.py DIRECTORY SECONDS [RING_BYTES]
 """

@@ -1,4 +1,4 @@
-"""A monitor over a simulated week of a busy shop: how fast it reads, and what it takes.
+"""A monitor over a simulated week of a busy shop: its reading speed, CPU time and memory.
 
     python watch_week.py DIRECTORY EVENTS_PER_HOUR
 

@@ -1,4 +1,4 @@
-"""Captured databases for the tests of capture."""
+"""Fixtures: captured databases and a log kept in memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +13,14 @@ from tests.capture.people import Base, Late, Log, Note, Person, begin_recipe, lo
 
 @pytest.fixture
 def log() -> Iterator[Log]:
-    """What is logged, kept in memory."""
+    """A log that is kept in memory."""
     with logging_to_memory() as log:
         yield log
 
 
 @pytest.fixture(params=["sqlite", "sqlite_begin", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    """An engine with empty tables: SQLite both ways, and PostgreSQL."""
+    """An engine with empty tables: SQLite in both transaction modes, and PostgreSQL."""
     if request.param == "postgresql":
         engine = sa.create_engine(request.getfixturevalue("postgres_database"))
     else:
@@ -34,7 +34,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engi
 
 @pytest.fixture
 def capture(database: sa.Engine, log: Log) -> Iterator[Handle]:
-    """The capture of its classes."""
+    """The capture of the database's classes."""
     handle = leadlog.capture(database, Person, Note, Late)
     yield handle
     handle.release()
@@ -43,5 +43,5 @@ def capture(database: sa.Engine, log: Log) -> Iterator[Handle]:
 
 @pytest.fixture
 def people(database: sa.Engine, capture: Handle) -> sa.Engine:
-    """The engine, captured."""
+    """The captured engine."""
     return database

@@ -42,7 +42,7 @@ class Person(Base):
 
 
 class Customer(Person):
-    """Joined inheritance: its rows lie in two tables."""
+    """Joined inheritance: its rows are stored in two tables."""
 
     __tablename__ = "customers"
 
@@ -63,7 +63,7 @@ class Note(Base):
 
 
 class Shade(enum.Enum):
-    """What is stored by its value, by a type of the application's own."""
+    """An enumeration stored by value, with a custom type."""
 
     LIGHT = "l"
     DARK = "d"
@@ -76,11 +76,11 @@ class ShadeType(sa.types.TypeDecorator[Shade]):
     cache_ok = True
 
     def process_bind_param(self, value: Shade | None, dialect: sa.Dialect) -> str | None:
-        """What is stored."""
+        """Return the stored value."""
         return None if value is None else value.value
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Shade | None:
-        """What an object holds."""
+        """Return the value held by an object."""
         return None if value is None else Shade(value)
 
 
@@ -93,7 +93,7 @@ topic_links = sa.Table(
 
 
 class Topic(Base):
-    """Mutable values, a type of one's own, and an association table without a class."""
+    """Mutable values, a custom type, and an association table without a class."""
 
     __tablename__ = "topics"
 
@@ -110,7 +110,7 @@ class Topic(Base):
 
 
 class Late(Base):
-    """A class whose unique constraint is checked at COMMIT, where the database can do that."""
+    """A class whose unique constraint is checked at COMMIT, if the database supports that."""
 
     __tablename__ = "late"
 
@@ -122,7 +122,7 @@ LATE = "ALTER TABLE late ADD CONSTRAINT late_code UNIQUE (code) DEFERRABLE INITI
 
 
 def begin_recipe(engine: sa.Engine) -> sa.Engine:
-    """Has SQLite's transactions begin when SQLAlchemy says so; see SQLAlchemy's documentation."""
+    """Make SQLite begin transactions when SQLAlchemy does; see SQLAlchemy's documentation."""
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, record: Any) -> None:
@@ -136,17 +136,17 @@ def begin_recipe(engine: sa.Engine) -> sa.Engine:
 
 
 class Log:
-    """What was logged to memory, read as it is asked for."""
+    """The log in memory, parsed on request."""
 
     def __init__(self) -> None:
         self.sink = MemorySink()
 
     def records(self, category: str = "database_operations") -> list[dict[str, Any]]:
-        """All records of a category so far, in order."""
+        """Return all records of a category so far, in order."""
         return [json.loads(line) for name, line in self.sink.lines if name == category]
 
     def told(self, *, reads: bool = False) -> list[tuple[str, str, int | None]]:
-        """Event, outcome and rows of each record."""
+        """Return event, outcome and rows of each record."""
         return [
             (
                 record["event_name"],
@@ -158,17 +158,17 @@ class Log:
         ]
 
     def outcomes(self) -> Counter[tuple[str, str]]:
-        """How many records of each event had which outcome; reads left out."""
+        """Return the number of records by event and outcome, without reads."""
         return Counter((event, outcome) for event, outcome, _ in self.told())
 
     def clear(self) -> None:
-        """Forgets what was logged."""
+        """Discard the log."""
         self.sink.lines.clear()
 
 
 @contextmanager
 def logging_to_memory() -> Iterator[Log]:
-    """Logs to memory for a while."""
+    """Log to memory for the block."""
     log = Log()
     with leadlog.configure(sink=log.sink):
         yield log

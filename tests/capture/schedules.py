@@ -1,7 +1,7 @@
-"""Random schedules of everything that can be done to a table, and what the log says of them.
+"""Random schedules of all operations on a table, and the comparison of the log with the tables.
 
-A schedule is a list of sessions, each a list of `(action, a, b)` with two small numbers that
-choose rows and values. `replay` follows the log alone; `table` asks the database.
+A schedule is a list of sessions, each a list of `(action, a, b)` with two small numbers that choose
+rows and values. `replay` follows the log alone; `table` reads the database.
 """
 
 import random
@@ -68,12 +68,12 @@ ACTIONS = (
     "text_delete",
     "text_upsert",
     "text_with",
-    # Other Table objects, which stand for the same tables.
+    # Other Table objects for the same tables.
     "other_table",
     "bare_table",
     "other_update",
     "other_delete",
-    # Mutable values and a type of one's own.
+    # Mutable values and a custom type.
     "topic",
     "mutate",
     "mutate_after_flush",
@@ -87,7 +87,7 @@ ACTIONS = (
     "relate_anew",
     "link_insert",
     "link_delete",
-    # What goes past SQLAlchemy, and what fails in the application's own code.
+    # Changes that bypass SQLAlchemy, and failures in the application's own code.
     "driver_end",
     "listener_raises",
     "statement_listener_raises",
@@ -110,7 +110,7 @@ schedules = st.lists(
 
 
 def random_schedule(rng: random.Random) -> list[Any]:
-    """A schedule of one to five sessions, made without hypothesis, which is slower by half."""
+    """Return a schedule of one to five sessions, without hypothesis, which takes twice as long."""
     return [
         (
             [
@@ -130,7 +130,7 @@ BARE = sa.table("people", *(sa.column(name) for name in ("email", "score", "vers
 
 
 class BoomError(Exception):
-    """What a listener of the application raises."""
+    """The exception raised by a listener of the application."""
 
 
 def boom(*_: Any, **__: Any) -> None:
@@ -139,11 +139,11 @@ def boom(*_: Any, **__: Any) -> None:
 
 
 class Actor:
-    """Does what a schedule says in one session.
+    """Performs the actions of a schedule in one session.
 
     Args:
-        session: where.
-        recover: whether an error rolls the session back, or is swallowed where it can be.
+        session: the session.
+        recover: whether an error rolls the session back, or is ignored where possible.
     """
 
     def __init__(self, session: Session, *, recover: bool) -> None:
@@ -154,7 +154,7 @@ class Actor:
         self.traced = False
 
     def run(self, actions: Iterable[tuple[str, int, int]], end: str) -> None:
-        """Does the actions, and ends the session."""
+        """Perform the actions, and end the session."""
         for name, a, b in actions:
             try:
                 getattr(self, f"do_{name}")(a, b)
@@ -448,7 +448,7 @@ class Actor:
         topic = Topic(name=f"m{a}", marks=marks)
         self.session.add(topic)
         self.session.flush()
-        marks.append(b)  # which nobody sees: it was written
+        marks.append(b)  # not noticed: it was written already
         topic.labels = {"later": b}
 
     def do_shade(self, a: int, b: int) -> None:
@@ -500,7 +500,7 @@ class Actor:
     # --------------------------------------------------------------- past SQLAlchemy, and raising
 
     def do_driver_end(self, a: int, b: int) -> None:
-        # Seldom: what was written until then is unknown.
+        # Rarely: the outcome of earlier writes is unknown then.
         if a == 7 and not self.session.in_nested_transaction():
             driver = self.session.connection().connection.dbapi_connection
             driver.commit() if b > 3 else driver.rollback()
@@ -551,19 +551,19 @@ COLUMNS = ("email", "score", "kind", "origin", "touched", "version", "level")
 
 
 class Replay:
-    """A table as the log tells it.
+    """A table as reconstructed from the log.
 
     Args:
-        entities: names of the classes whose rows lie in it.
-        columns: those beside the key.
-        keys: those of the key, which are numbers.
+        entities: names of the classes with rows in the table.
+        columns: columns except those of the key.
+        keys: columns of the key, which are numbers.
 
     Attributes:
-        rows: key to column to value; UNKNOWN where the log does not tell it.
-        unnamed: whether rows came or went that the log does not name.
+        rows: key to column to value; UNKNOWN if the log does not contain it.
+        unnamed: whether rows were added or removed that the log does not name.
         vague: columns that changed in rows that the log does not name; None for all.
-        count: rows there must be; None once the log does not tell.
-        problems: what cannot be.
+        count: expected number of rows; None once the log does not determine it.
+        problems: contradictions found in the log.
     """
 
     def __init__(
@@ -582,7 +582,7 @@ class Replay:
         self.problems: list[str] = []
 
     def follow(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Applies records in order."""
+        """Apply records in order."""
         for record in records:
             details, data = record["operation_details"], record["data_details"]
             if details["entity"] not in self.entities or details["operation_type"] == "read":
@@ -627,7 +627,7 @@ class Replay:
                 self.rows[key] = self._unseen(key)
         else:
             self.unnamed = True
-            for key in self.rows:  # it may be gone by now, and its key another row's
+            for key in self.rows:  # it may be deleted by now, and its key reused
                 self.rows[key] = self._unseen(key)
 
     def _named(self, key: str) -> dict[str, Any]:
@@ -640,7 +640,7 @@ class Replay:
         self.count = None if more is None or self.count is None else self.count + more
 
     def _old(self, key: str, fields: Mapping[str, Any]) -> None:
-        """Holds what the log says was there against what it said before."""
+        """Compare the old values of a record with the values known from earlier records."""
         row = self.rows.get(key)
         if row is None:
             if not self.unnamed:
@@ -653,7 +653,7 @@ class Replay:
                     self.problems.append(f"{key}.{name}: {one['old']!r}, not {known!r} was there")
 
     def differences(self, table: Mapping[str, Mapping[str, Any]]) -> list[str]:
-        """Where the log and the table disagree, beyond what the log says it does not know."""
+        """Return differences between log and table, except for values the log marks as unknown."""
         found = list(self.problems)
         if self.count is not None and self.count != len(table):
             found.append(f"{len(table)} rows, the log says {self.count}")
@@ -668,7 +668,7 @@ class Replay:
 
 
 def disagreements(records: Iterable[Mapping[str, Any]], connection: sa.Connection) -> list[str]:
-    """Where the log and the tables disagree."""
+    """Return the differences between the log and the tables."""
     records = list(records)
     people, notes = Replay(("Person", "Customer")), Replay(("Note",), ("person_id", "body"))
     topics = Replay(("Topic",), ("name", "labels", "marks", "shade"))
@@ -686,7 +686,7 @@ def disagreements(records: Iterable[Mapping[str, Any]], connection: sa.Connectio
 
 
 def table_of_people(connection: sa.Connection) -> dict[str, dict[str, Any]]:
-    """The table of people and customers as the database has it."""
+    """Return the table of people and customers as read from the database."""
     customers = Customer.__table__
     joined = PEOPLE.outerjoin(customers, PEOPLE.c.id == customers.c.id)
     rows = connection.execute(sa.select(*PEOPLE.c, customers.c.level).select_from(joined))
@@ -694,7 +694,7 @@ def table_of_people(connection: sa.Connection) -> dict[str, dict[str, Any]]:
 
 
 def table_of(connection: sa.Connection, table: Any) -> dict[str, dict[str, Any]]:
-    """A table as the database has it, by key; a shade as it is stored."""
+    """Return a table as read from the database, by key; a shade in its stored form."""
     found = {}
     for row in connection.execute(sa.select(*table.c)):
         key = ",".join(str(row._mapping[column]) for column in table.primary_key)

@@ -1,4 +1,4 @@
-"""What nobody ends: a Session that is only let go, and whose session its records belong to."""
+"""Sessions that are dropped without being closed, and the session that their records belong to."""
 
 import gc
 import weakref
@@ -27,7 +27,7 @@ class Customer(Base):
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    """A captured engine, on a database of its own."""
+    """A captured engine with its own database."""
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'customers.db'}")
     Base.metadata.create_all(engine)
     leadlog.configure()
@@ -38,7 +38,7 @@ def engine(tmp_path: Path) -> Iterator[sa.Engine]:
 
 
 def test_an_abandoned_session_gives_its_connection_back(engine: sa.Engine, logged: Logged) -> None:
-    """Capture keeps neither it nor its connection alive: SQLAlchemy rolls it back as ever."""
+    """Capture keeps neither of them alive: SQLAlchemy rolls it back as without capture."""
     session = Session(engine)
     session.add(Customer(name="Ana"))
     session.flush()
@@ -54,7 +54,7 @@ def test_an_abandoned_session_gives_its_connection_back(engine: sa.Engine, logge
 def test_a_record_belongs_to_the_session_its_call_was_made_in(
     engine: sa.Engine, logged: Logged
 ) -> None:
-    """Not to the one that is open where its transaction happens to end."""
+    """It does not belong to the session that is open when its transaction ends."""
     with Session(engine) as session:
         with leadlog.session(request="writes") as wrote:
             session.add(Customer(name="Ana"))
@@ -70,7 +70,7 @@ def test_a_record_belongs_to_the_session_its_call_was_made_in(
 def test_a_rollback_by_the_garbage_collector_belongs_to_nobody_else(
     engine: sa.Engine, logged: Logged
 ) -> None:
-    """A Session may be collected while quite another request is served."""
+    """A Session may be garbage collected while an unrelated request is served."""
     with leadlog.session(request="abandons") as abandoned:
         session = Session(engine)
         session.add(Customer(name="Ana"))

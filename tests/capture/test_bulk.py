@@ -1,4 +1,4 @@
-"""Rows that are written many at a time, in the ways in which applications do that."""
+"""Multiple rows written at a time are recorded, whatever the idiom."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ class Base(DeclarativeBase):
 
 
 class Part(Base):
-    """With a default of Python's and one of the database's."""
+    """A class with a default of Python's and one of the database's."""
 
     __tablename__ = "parts"
 
@@ -28,7 +28,7 @@ class Part(Base):
 
 
 class PartCopy(Base):
-    """What parts are copied to."""
+    """The target of copied parts."""
 
     __tablename__ = "copies"
 
@@ -43,7 +43,7 @@ NAMES = [{"name": "bolt"}, {"name": "nut"}]
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def parts(request: pytest.FixtureRequest, tmp_path: Path, log: Log) -> Iterator[sa.Engine]:
-    """Databases with the tables, captured."""
+    """Captured databases with the tables."""
     del log
     if request.param == "sqlite":
         engine = sa.create_engine(f"sqlite:///{tmp_path}/parts.db")
@@ -88,7 +88,7 @@ KEYED: dict[str, Idiom] = {
 def test_rows_of_one_statement_are_one_record_with_their_keys(
     parts: sa.Engine, log: Log, idiom: str, ends: str
 ) -> None:
-    """Whatever the idiom; none says what a single row was given, which would be half the truth."""
+    """True for every idiom; no record claims the values of a single row."""
     with Session(parts) as session:
         KEYED[idiom](session)
         getattr(session, ends)()
@@ -107,7 +107,7 @@ def test_rows_of_one_statement_are_one_record_with_their_keys(
 
 @pytest.mark.parametrize("table", [PARTS, sa.table("parts", sa.column("id"), sa.column("name"))])
 def test_values_of_one_row_are_the_rows_own(parts: sa.Engine, log: Log, table: Any) -> None:
-    """As a list of one: keys, values and defaults are known; also where the Table lacks columns."""
+    """Also as a list of one: keys, values, defaults are known even if the Table lacks columns."""
     with parts.begin() as connection:
         connection.execute(sa.insert(table).values([{"id": 1, "name": None}]))
         connection.execute(sa.insert(table).values([{"id": 2, "name": "nut"}]))
@@ -127,7 +127,7 @@ def test_values_of_one_row_are_the_rows_own(parts: sa.Engine, log: Log, table: A
 
 
 def test_rows_that_the_database_chose_have_no_values(parts: sa.Engine, log: Log) -> None:
-    """INSERT … SELECT: how many is known, with RETURNING which; a column left out is not NULL."""
+    """INSERT … SELECT: count known, with RETURNING the keys; a column left out is not NULL."""
     rows = sa.select(PARTS.c.id, PARTS.c.name)
     with parts.begin() as connection:
         connection.execute(sa.insert(PARTS), TWO)
@@ -144,7 +144,7 @@ def test_rows_that_the_database_chose_have_no_values(parts: sa.Engine, log: Log)
 
 
 def test_a_refused_statement_of_many_rows_has_failed_as_a_whole(parts: sa.Engine, log: Log) -> None:
-    """One of its rows is there already; with ON CONFLICT the others are written, and counted."""
+    """One of its rows exists already; with ON CONFLICT the others are written and counted."""
     if parts.dialect.name == "sqlite":
         from sqlalchemy.dialects.sqlite import insert
     else:
@@ -166,7 +166,7 @@ def test_a_refused_statement_of_many_rows_has_failed_as_a_whole(parts: sa.Engine
 
 
 class Stamped(Base):
-    """Whose `at` each UPDATE sets."""
+    """A class whose `at` is set by each UPDATE."""
 
     __tablename__ = "stamped"
 
@@ -176,7 +176,7 @@ class Stamped(Base):
 
 
 class Unstamped(Base):
-    """With a column of the same name, which only the application sets."""
+    """A class with a column of the same name, set only by the application."""
 
     __tablename__ = "unstamped"
 
@@ -186,7 +186,7 @@ class Unstamped(Base):
 
 
 def test_what_an_update_computed_belongs_to_its_table(parts: sa.Engine, log: Log) -> None:
-    """A row of another table with the same key and an expired column of that name has no change."""
+    """An expired column of that name in another table's row with the same key is no change."""
     with Session(parts) as session:
         rows = [Stamped(id=1), Unstamped(id=1)]
         session.add_all(rows)
@@ -204,3 +204,38 @@ def test_what_an_update_computed_belongs_to_its_table(parts: sa.Engine, log: Log
         "stamped.update": {"name": name, "at": {}},
         "unstamped.update": {"name": name},
     }
+
+
+class Machine(Base):
+    """Whose subclass has a table of its own."""
+
+    __tablename__ = "machines"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "machine"}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+
+
+class Press(Machine):
+    """Whose rows lie in two tables."""
+
+    __tablename__ = "presses"
+    __mapper_args__ = {"polymorphic_identity": "press"}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(sa.ForeignKey("machines.id"), primary_key=True)
+    tons: Mapped[int | None] = mapped_column(unique=True)
+
+
+def test_rows_of_joined_inheritance_are_created_once(parts: sa.Engine, log: Log) -> None:
+    """A bulk INSERT takes a statement for each table; its rows are counted in the first."""
+    rows = [{"id": 1, "tons": 5}, {"id": 2, "tons": 6}]
+    with Session(parts) as session:
+        session.execute(sa.insert(Press), rows)
+        session.commit()
+        with pytest.raises(sa.exc.IntegrityError):
+            session.execute(sa.insert(Press), [{"id": 3, "tons": 6}])
+    assert log.told() == [
+        ("press.create", "committed", 2),
+        ("press.create", "failed", None),
+        ("press.create", "rolled_back", 1),
+    ]

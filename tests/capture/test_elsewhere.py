@@ -1,4 +1,4 @@
-"""Transactions that end where SQLAlchemy does not see it, and captures that end before them."""
+"""Transactions that end unnoticed by SQLAlchemy, and captures that end before them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +48,7 @@ def there(engine: sa.Engine) -> set[str]:
 
 
 def outcomes(log: Log) -> dict[str, str]:
-    """The outcome that was told of each row, by its address."""
+    """Return the recorded outcome of each row, by its address."""
     return {
         record["data_details"]["fields_changed"]["email"]["new"]: record["operation_details"][
             "outcome"
@@ -70,7 +70,7 @@ def assert_never_the_opposite(engine: sa.Engine, log: Log, *emails: str) -> None
 @pytest.mark.parametrize("theirs", ["commit", "rollback"])
 @pytest.mark.parametrize("end", ENDS)
 def test_the_driver_ends_a_transaction(people: sa.Engine, log: Log, end: str, theirs: str) -> None:
-    """Whatever SQLAlchemy does afterwards, its outcome is not that of the rows from before."""
+    """The outcome that SQLAlchemy reports later is not applied to the earlier rows."""
     with people.connect() as connection:
         insert(connection, "before")
         ENDS[end](connection)
@@ -83,12 +83,12 @@ def test_the_driver_ends_a_transaction(people: sa.Engine, log: Log, end: str, th
 def test_work_goes_on_after_the_driver_ended_a_transaction(
     people: sa.Engine, log: Log, end: str, theirs: str
 ) -> None:
-    """The rows from before do not share the end of what comes after, which is known."""
+    """The earlier rows do not get the outcome of the later ones, which is known."""
     with people.connect() as connection:
         insert(connection, "before")
         ENDS[end](connection)
         if people.dialect.name == "sqlite" and connection.connection.isolation_level is None:  # type: ignore[attr-defined]
-            connection.exec_driver_sql("BEGIN")  # nobody else does, there
+            connection.exec_driver_sql("BEGIN")  # nothing else sends it in this mode
         insert(connection, "after")
         getattr(connection, theirs)()
     assert_never_the_opposite(people, log, "before", "after")
@@ -98,7 +98,7 @@ def test_work_goes_on_after_the_driver_ended_a_transaction(
 def test_a_failed_transaction_that_the_driver_ended_poisons_none(
     people: sa.Engine, log: Log
 ) -> None:
-    """On PostgreSQL an error makes COMMIT a rollback, but not that of the next transaction."""
+    """On PostgreSQL an error makes COMMIT a rollback, but not in the next transaction."""
     with people.connect() as connection:
         insert(connection, "before")
         with pytest.raises(sa.exc.DBAPIError):
@@ -115,7 +115,7 @@ def test_a_failed_transaction_that_the_driver_ended_poisons_none(
 def test_a_failure_that_only_the_driver_saw_makes_commit_a_rollback(
     people: sa.Engine, log: Log
 ) -> None:
-    """PostgreSQL answers COMMIT of such a transaction with a rollback, given as text, too."""
+    """PostgreSQL answers COMMIT of such a transaction with a rollback, even COMMIT as text."""
     with people.connect() as connection:
         insert(connection, "before")
         with pytest.raises(Exception, match=r"nothing|nowhere"):
@@ -126,7 +126,7 @@ def test_a_failure_that_only_the_driver_saw_makes_commit_a_rollback(
 
 
 def test_sqlite_rolls_back_by_itself(people: sa.Engine, log: Log) -> None:
-    """`OR ROLLBACK` ends the transaction, and the next one has an end of its own."""
+    """`OR ROLLBACK` ends the transaction; the next one has its own outcome."""
     if people.dialect.name != "sqlite":
         pytest.skip("PostgreSQL has no such conflict clause")
     with people.connect() as connection:
@@ -153,7 +153,7 @@ def test_sqlite_rolls_back_by_itself(people: sa.Engine, log: Log) -> None:
 def test_a_capture_that_ends_in_a_transaction(
     people: sa.Engine, log: Log, capture: Handle, end: str
 ) -> None:
-    """What was written before gets its outcome, what comes after no record, and the hooks go."""
+    """Earlier writes get their outcome, later ones have no record, and the hooks are removed."""
     with Session(people) as session:
         session.add(Person(email="before"))
         session.flush()
@@ -168,7 +168,7 @@ def test_a_capture_that_ends_in_a_transaction(
 def test_a_released_capture_follows_savepoints_to_the_end(
     people: sa.Engine, log: Log, capture: Handle
 ) -> None:
-    """The outcome of a row in a savepoint is the savepoint's."""
+    """The outcome of a row in a savepoint is that of the savepoint."""
     with Session(people) as session:
         session.add(Person(email="outer"))
         session.flush()
@@ -187,7 +187,7 @@ def test_a_released_capture_follows_savepoints_to_the_end(
 def test_a_new_capture_takes_over_the_hooks_of_one_that_ended(
     people: sa.Engine, log: Log, capture: Handle
 ) -> None:
-    """Both rows have the outcome of their one transaction, each from its own capture."""
+    """Both rows have the outcome of their single transaction, each from its own capture."""
     with Session(people) as session:
         session.add(Person(email="first"))
         session.flush()

@@ -1,4 +1,4 @@
-"""The record of an operation is the one that the record contract describes."""
+"""The record of an operation conforms to the record contract."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -15,25 +15,25 @@ from leadlog_processors.rendering import JSONLine, to_plain
 
 
 def keys_of(event: dict[str, Any]) -> list[Any]:
-    """Every key in its order, sections with theirs."""
+    """Return every key in order, each section with its own keys."""
     return [(key, [*value] if isinstance(value, dict) else None) for key, value in event.items()]
 
 
 def event_of(operation: Operation) -> dict[str, Any]:
-    """The event that the facts of an operation become."""
+    """Return the event made from the facts of an operation."""
     facts = orjson.loads(emit.frame(operation, "info", "completed")[1:])
     return captured.operation(facts)
 
 
 def test_the_event_of_an_operation_has_the_keys_of_the_contract_in_their_order() -> None:
-    """It is written out in the code, so this holds it to the blank record."""
+    """The code lists the keys literally; this compares them with the blank record."""
     operation = Operation("add_lead", "lead.add", "Lead", lambda _: None)
     event = event_of(operation)
     assert keys_of(event) == keys_of(shape.blank("database_operation"))
 
 
 def test_two_operations_share_no_section() -> None:
-    """What a processor writes into one event is in no other."""
+    """A processor's change to one event does not appear in any other."""
     operation = Operation("add_lead", "lead.add", "Lead", lambda _: None)
     first, second = (event_of(operation) for _ in range(2))
     for key, value in first.items():
@@ -52,7 +52,7 @@ ZONES = st.sampled_from([None, UTC, timezone(timedelta(hours=2)), timezone(timed
 def test_a_time_is_rendered_alike_by_the_fast_and_the_tolerant_way(
     moment: datetime, whole: bool
 ) -> None:
-    """Property: UTC, six digits and Z, whatever its zone, its year and its fraction."""
+    """Property: UTC, six digits and Z, for every zone, year and fraction."""
     if whole:
         moment = moment.replace(microsecond=0)
     line = JSONLine()(None, "info", {"at": moment})
@@ -61,7 +61,7 @@ def test_a_time_is_rendered_alike_by_the_fast_and_the_tolerant_way(
 
 @given(st.integers(min_value=-(10**15), max_value=10**16))
 def test_a_time_in_microseconds_is_rendered_as_datetime_does(us: int) -> None:
-    """Property: also the second before, and the one behind, the last one rendered."""
+    """Property: true also for the second before and after the last one rendered."""
     for moment in (us, us + 1, us + 1_000_000, us - 1, us):
         expected = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)
         assert format_us(moment) == expected.isoformat(timespec="microseconds")[:-6] + "Z"

@@ -1,8 +1,8 @@
-"""A captured application does what it does uncaptured, process by process.
+"""A captured application behaves exactly like an uncaptured one, process by process.
 
 Each program of tests/capture/programs runs in two processes, one of them captured: same exit code,
-same output, same rows, same locks, same end. Two runs a program by default, one of them without
-the garbage collector; SOAK=1 runs every program on every database, both ways.
+same output, same rows, same locks, same end. By default each program runs twice, once without the
+garbage collector; SOAK=1 runs every program on every database, both ways.
 """
 
 import itertools
@@ -33,7 +33,7 @@ SECONDS = 20
 
 
 def runs() -> Iterator[Any]:
-    """The program, the database, and whether the collector runs."""
+    """Yield program, database and whether the collector runs."""
     others = itertools.cycle(KINDS[1:])
     for name in PROGRAMS:
         if os.environ.get("SOAK"):
@@ -63,7 +63,7 @@ class Server:
         )
 
     def run(self, **request: Any) -> int | str:
-        """Runs a program, and tells how it ended: its exit code, or `hangs`."""
+        """Run a program, and return its exit code, or `hangs`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         line = json.dumps({**request, "seconds": SECONDS})
@@ -72,19 +72,19 @@ class Server:
         return answer
 
     def close(self) -> None:
-        """Ends the process, which must be in order."""
+        """End the process, which must exit normally."""
         self._process.communicate(timeout=30)
         assert self._process.returncode == 0
 
 
 class Servers:
-    """The two of them: one that has imported leadlog already, and one that never did."""
+    """Two servers: one that has imported leadlog, and one that never does."""
 
     def __init__(self) -> None:
         self.cold, self.warm = Server(), Server("warm")
 
     def run(self, *, name: str, captured: bool, **request: Any) -> int | str:
-        """Runs a program where it must not or may see what leadlog's import does."""
+        """Run a program where it may, or must not, be affected by the import of leadlog."""
         warm = captured and PROGRAMS[name].before is None
         server = self.warm if warm else self.cold
         return server.run(program=name, captured=captured, **request)
@@ -92,7 +92,7 @@ class Servers:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    """What runs the programs."""
+    """The servers that run the programs."""
     servers = Servers()
     yield servers
     servers.cold.close()
@@ -101,7 +101,7 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture(scope="module")
 def postgres_seats(postgres_url: str) -> Iterator[str]:
-    """The URL of a database of PostgreSQL that these tests share."""
+    """The URL of a PostgreSQL database shared by these tests."""
     import psycopg
 
     name = f"seats_{uuid4().hex}"
@@ -113,20 +113,20 @@ def postgres_seats(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def seats(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of SQLite with the tables filled, to be copied."""
+    """A SQLite file with filled tables, to be copied."""
     path = tmp_path_factory.mktemp("seats") / "seats.db"
     fill(sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool))
     return path
 
 
 def said(output: Path) -> list[str]:
-    """What a process printed, without where in its code and in memory that was."""
+    """Return the output of a process, without places in its code and memory addresses."""
     lines = output.read_text().splitlines()
     return [re.sub("0x[0-9a-f]+", "0x", line) for line in lines if not line.startswith(" ")]
 
 
 def writes(directory: Path) -> Counter[str]:
-    """Operation and outcome of each write in the log."""
+    """Return operation and outcome of each write in the log, counted."""
     recover(directory)
     found: Counter[str] = Counter()
     for path in (directory / "database_operations").glob("*.jsonl"):
@@ -147,7 +147,7 @@ def test_capture_changes_nothing(  # noqa: PLR0917 - pytest names them
     kind: str,
     collector: bool,
 ) -> None:
-    """Exit code, output, rows, locks and end are those of the process that is not captured."""
+    """Exit code, output, rows, locks and end equal those of the uncaptured process."""
     url = f"sqlite:///{tmp_path}/seats.db"
     if kind in POSTGRESQL:
         url = request.getfixturevalue("postgres_seats")
@@ -178,6 +178,6 @@ def test_capture_changes_nothing(  # noqa: PLR0917 - pytest names them
 
 
 def test_the_table_of_programs_is_large() -> None:
-    """At least forty of them, on three modes of SQLite and two drivers of PostgreSQL."""
+    """There are at least forty, on three modes of SQLite and two drivers of PostgreSQL."""
     assert len(PROGRAMS) >= 40
     assert {sa.make_url("sqlite://").get_backend_name(), *KINDS} > {"psycopg", "asyncpg"}

@@ -1,4 +1,4 @@
-"""Whose row it is: tables by schema and name, association tables, bases, keys."""
+"""Rows are attributed correctly: tables by schema and name, association tables, bases, keys."""
 
 import enum
 import json
@@ -56,7 +56,7 @@ LOOSE = sa.Table("loose", Base.metadata, sa.Column("id", sa.Integer, primary_key
 
 
 class Post(Base):
-    """The other side."""
+    """The other side of many-to-many."""
 
     __tablename__ = "posts"
 
@@ -80,7 +80,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path, log: Log) -> Iterator
 
 
 def told(log: Log) -> list[tuple[str, str]]:
-    """Entity and operation of each record."""
+    """Return entity and operation of each record."""
     details = [record["operation_details"] for record in log.records()]
     return [(one["entity"], one["operation_type"]) for one in details]
 
@@ -89,7 +89,7 @@ def told(log: Log) -> list[tuple[str, str]]:
 
 
 def test_every_object_that_stands_for_a_table_is_that_table(engine: sa.Engine, log: Log) -> None:
-    """Reflected, copied, made by hand, with the default schema, by a migration, as text."""
+    """Reflected, copied, hand-made, with the default schema, from a migration, or as text."""
     handle = leadlog.capture(engine, Post)
     default = sa.inspect(engine).default_schema_name
     reflected = sa.Table("posts", sa.MetaData(), autoload_with=engine)
@@ -116,7 +116,7 @@ def test_every_object_that_stands_for_a_table_is_that_table(engine: sa.Engine, l
 
 
 def test_alembic_operations_are_recorded(engine: sa.Engine, log: Log) -> None:
-    """`bulk_insert` and `execute` of a migration."""
+    """Records `bulk_insert` and `execute` of a migration."""
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
 
@@ -131,7 +131,7 @@ def test_alembic_operations_are_recorded(engine: sa.Engine, log: Log) -> None:
 
 
 def test_a_namesake_in_another_schema_is_another_table(postgres_database: str, log: Log) -> None:
-    """By Table object and as text."""
+    """True for a Table object and for SQL text."""
     engine = sa.create_engine(postgres_database)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE SCHEMA other")
@@ -150,7 +150,7 @@ def test_a_namesake_in_another_schema_is_another_table(postgres_database: str, l
 
 
 def test_schemas_are_told_apart(postgres_database: str, log: Log) -> None:
-    """Tenants by `schema_translate_map`: by flush, by Core and as text; replayed apart."""
+    """Tenants by `schema_translate_map` stay separate by flush, Core and text, and in replay."""
     engine = sa.create_engine(postgres_database)
     tenants = ("one", "two")
     with engine.begin() as connection:
@@ -184,7 +184,7 @@ def test_schemas_are_told_apart(postgres_database: str, log: Log) -> None:
 def test_association_rows_go_with_their_class_and_replay_to_the_table(
     engine: sa.Engine, log: Log
 ) -> None:
-    """Added, removed, replaced and cleared; with a primary key and without."""
+    """Rows added, removed, replaced and cleared, with and without a primary key."""
     handle = leadlog.capture(engine, Post, Tag)
     with Session(engine) as session:
         tags = [Tag(id=number) for number in range(1, 6)]
@@ -213,7 +213,7 @@ def test_association_rows_go_with_their_class_and_replay_to_the_table(
 
 
 def test_association_rows_in_bulk_are_one_record(engine: sa.Engine, log: Log) -> None:
-    """As rows of a class are."""
+    """They are recorded like rows of a class."""
     handle = leadlog.capture(engine, Post, Tag)
     with Session(engine) as session:
         session.add_all([Post(id=1), Tag(id=1), Tag(id=2)])
@@ -232,7 +232,7 @@ def test_association_rows_in_bulk_are_one_record(engine: sa.Engine, log: Log) ->
 def test_association_rows_that_the_database_refuses_have_their_records(
     engine: sa.Engine, log: Log, rows: int
 ) -> None:
-    """Somebody else linked the two meanwhile: each row that was to be written is a failed one."""
+    """If another session has linked the two already, each refused row has a failed record."""
     handle = leadlog.capture(engine, Post, Tag)
     with Session(engine) as session:
         tags = [Tag(id=number) for number in range(1, rows + 1)]
@@ -243,7 +243,7 @@ def test_association_rows_that_the_database_refuses_have_their_records(
         with Session(engine) as other:
             handle.release()
             if engine.dialect.name == "sqlite":
-                session.rollback()  # lets the other one write
+                session.rollback()  # lets the other session write
             other.execute(LINK.insert().values(post_id=1, tag_id=rows))
             other.commit()
             handle = leadlog.capture(engine, Post, Tag)
@@ -264,7 +264,7 @@ def test_association_rows_that_the_database_refuses_have_their_records(
 
 @pytest.mark.asyncio
 async def test_association_rows_of_an_async_session(postgres_database: str, log: Log) -> None:
-    """The same through asyncpg."""
+    """The same is true for asyncpg."""
     engine = create_async_engine(postgres_database.replace("psycopg", "asyncpg"))
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
@@ -278,7 +278,7 @@ async def test_association_rows_of_an_async_session(postgres_database: str, log:
 
 
 def test_a_table_is_captured_by_itself(engine: sa.Engine, log: Log) -> None:
-    """One that no class is mapped to."""
+    """A table without a mapped class is captured."""
     handle = leadlog.capture(engine, LOOSE)
     with engine.begin() as connection:
         connection.execute(LOOSE.insert().values(id=7))
@@ -293,7 +293,7 @@ def test_a_table_is_captured_by_itself(engine: sa.Engine, log: Log) -> None:
 def test_pandas_own_to_sql_writes_rows_of_the_class(
     engine: sa.Engine, log: Log, method: Literal["multi"] | None
 ) -> None:
-    """Whose Table pandas makes anew for itself; the frame's missing value is NULL in both."""
+    """pandas creates its own Table for it; a missing value in the frame is NULL in both."""
     import pandas as pd
 
     needed = [Requirement(one) for one in requires("pandas") or ()]
@@ -317,7 +317,7 @@ def test_pandas_own_to_sql_writes_rows_of_the_class(
 
 
 def test_a_table_whose_name_has_to_be_quoted(engine: sa.Engine, log: Log) -> None:
-    """Spaces, hyphens, dollars and capitals."""
+    """The name has spaces, hyphens, dollar signs and capitals."""
     for name in ("order lines-2", "Odd$Name", "ÜBER"):
         table = sa.Table(name, sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True))
         table.create(engine)
@@ -333,7 +333,7 @@ def test_a_table_whose_name_has_to_be_quoted(engine: sa.Engine, log: Log) -> Non
 
 
 def test_a_base_stands_for_its_classes_also_those_mapped_later(tmp_path: Path, log: Log) -> None:
-    """And for the association tables between them, but for no other base's."""
+    """It includes the association tables between them, but no other base's tables."""
 
     class Own(DeclarativeBase):
         pass
@@ -368,7 +368,7 @@ def test_a_base_stands_for_its_classes_also_those_mapped_later(tmp_path: Path, l
 
 @pytest.mark.parametrize("subject", ["registry", "base"])
 def test_a_registry_stands_for_its_classes(tmp_path: Path, log: Log, subject: str) -> None:
-    """Those that were mapped imperatively, too, though they have another base; so does a base."""
+    """Imperatively mapped classes are included although their base differs; also via the base."""
 
     class Own(DeclarativeBase):
         pass
@@ -392,7 +392,7 @@ def test_a_registry_stands_for_its_classes(tmp_path: Path, log: Log, subject: st
 
 
 def test_an_abstract_base_stands_for_its_own_classes(tmp_path: Path, log: Log) -> None:
-    """Not for the registry that it shares with others."""
+    """It does not stand for the registry that it shares with other classes."""
 
     class Own(DeclarativeBase):
         pass
@@ -421,7 +421,7 @@ def test_an_abstract_base_stands_for_its_own_classes(tmp_path: Path, log: Log) -
 
 
 def test_everything_on_an_engine(engine: sa.Engine, log: Log) -> None:
-    """Classes, association tables, Tables and tables that only text names; not the system's."""
+    """Classes, association tables, Tables and tables named only in text, but no system tables."""
     handle = leadlog.capture.everything(engine)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE unheard_of (id integer)")
@@ -444,13 +444,13 @@ def test_everything_on_an_engine(engine: sa.Engine, log: Log) -> None:
 
 @given(st.lists(st.text(), min_size=1, max_size=3), st.lists(st.text(), min_size=1, max_size=3))
 def test_two_keys_never_have_one_text(one: list[str], other: list[str]) -> None:
-    """Of keys with as many parts, whatever is in them."""
+    """True for keys with the same number of parts, whatever their content."""
     if len(one) == len(other):
         assert (key_text(one) == key_text(other)) == (one == other)
 
 
 class Kind(enum.Enum):
-    """Whose values are not stored."""
+    """An enumeration that is stored by name."""
 
     WORK = "w"
 
@@ -468,7 +468,7 @@ class Composite(Base):
 
 
 def test_one_row_has_one_key_by_every_way(engine: sa.Engine, log: Log) -> None:
-    """Flush, Core, `get`, UPDATE and DELETE by key; enumerations as they are stored."""
+    """Flush, Core, `get`, UPDATE and DELETE by key agree; enumerations are in stored form."""
     handle = leadlog.capture(engine, Composite)
     uid = uuid.UUID(int=7)
     key = {"room": "a,b\\", "kind": Kind.WORK, "code": b"\x00,", "uid": uid}
@@ -498,7 +498,7 @@ class Item(Base):
 
 
 class Order(Item):
-    """A child that has one of that name, too."""
+    """A child with a column of the same name."""
 
     __tablename__ = "orders"
     id: Mapped[int] = mapped_column(sa.ForeignKey("items.id"), primary_key=True)
@@ -509,7 +509,7 @@ class Order(Item):
 def test_columns_of_one_name_in_parent_and_child_are_kept_apart(
     engine: sa.Engine, log: Log
 ) -> None:
-    """The child's has its table's name in front, in new and old values."""
+    """The child's column is prefixed with its table's name, in new and old values."""
 
     handle = leadlog.capture(engine, Item)
     with Session(engine) as session:
@@ -532,7 +532,7 @@ def test_columns_of_one_name_in_parent_and_child_are_kept_apart(
 
 
 class Patient(Base):
-    """With a value that must not be in the log."""
+    """A class with a value that must not be logged."""
 
     __tablename__ = "patients"
 
@@ -545,7 +545,7 @@ class Patient(Base):
 def test_an_excluded_column_is_known_by_attribute_and_by_column(
     engine: sa.Engine, log: Log, name: str
 ) -> None:
-    """Its value is nowhere: not as old or new, in SQL, in parameters, in an error's text."""
+    """Its value is nowhere: not as old or new, in SQL, in parameters, or in an error's text."""
     handle = leadlog.capture(engine, Patient, exclude=[name])
     with Session(engine) as session:
         session.add(Patient(id=1, insurance="A-1234567"))
@@ -575,7 +575,7 @@ def test_an_excluded_column_is_known_by_attribute_and_by_column(
 
 
 def test_an_excluded_key_is_in_no_record(engine: sa.Engine, log: Log) -> None:
-    """Neither by flush nor by statement."""
+    """True for flushes and for statements."""
     handle = leadlog.capture(engine, Composite, exclude=["room"])
     key = {"kind": Kind.WORK, "code": b"1", "uid": uuid.UUID(int=1)}
     with Session(engine) as session:
@@ -591,7 +591,7 @@ def test_an_excluded_key_is_in_no_record(engine: sa.Engine, log: Log) -> None:
 def test_an_excluded_value_that_postgresql_quotes_is_nowhere(
     postgres_database: str, log: Log, refused: str
 ) -> None:
-    """`invalid input syntax`, `out of range`, and a type that does not fit."""
+    """True for `invalid input syntax`, `out of range`, and a type that does not fit."""
     engine = sa.create_engine(postgres_database)
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Patient, exclude=["weight"])
@@ -616,7 +616,7 @@ def test_an_excluded_value_that_postgresql_quotes_is_nowhere(
 def test_a_misspelt_option_is_refused_with_the_nearest(
     engine: sa.Engine, options: Any, message: str
 ) -> None:
-    """And nothing is captured."""
+    """Nothing is captured then."""
     with pytest.raises(ValueError, match=message):
         leadlog.capture(engine, Patient, **options)
     assert "do_execute" not in vars(engine.dialect)

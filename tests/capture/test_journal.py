@@ -1,4 +1,4 @@
-"""Every transition of the outcome journal, and every path of an operation's outcome."""
+"""Every transition of the outcome journal, and every path to an operation's outcome."""
 
 import itertools
 from typing import Any
@@ -10,14 +10,14 @@ from leadlog.recording.capture.operation import Operation
 
 
 class Dialect:
-    """Stands for an engine's; the journal only holds it weakly."""
+    """Substitute for an engine's dialect; the journal only references it weakly."""
 
 
 DIALECT = Dialect()
 
 
 class Write:
-    """A pending write that notes what it is told."""
+    """A pending write that records the outcomes it receives."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name
@@ -32,7 +32,7 @@ class Write:
 
 
 class Rest(Write):
-    """Stands for further writes."""
+    """Substitute for further writes."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Rest(Write):
 
 
 def begin() -> tuple[dict[Any, Any], journal.Transaction]:
-    """A connection's `info` and its journal."""
+    """Return a connection's `info` and its journal."""
     info: dict[Any, Any] = {}
     return info, journal.transaction_of(info, DIALECT)
 
@@ -62,7 +62,7 @@ def written(transaction: journal.Transaction, name: str = "") -> Write:
     [journal.COMMITTED, journal.ROLLED_BACK, journal.UNKNOWN, journal.COMMIT_FAILED],
 )
 def test_the_end_of_a_transaction_is_told_once(outcome: str) -> None:
-    """To every write of every frame; afterwards the connection has no journal."""
+    """Every write of every frame gets it; afterwards the connection has no journal."""
     info, transaction = begin()
     first = written(transaction)
     transaction.savepoint("s")
@@ -76,7 +76,7 @@ def test_the_end_of_a_transaction_is_told_once(outcome: str) -> None:
 
 
 def test_a_connection_has_one_journal_and_its_records_share_an_id() -> None:
-    """Until the transaction ends; the next one has another."""
+    """The journal lasts until the transaction ends; the next transaction has another."""
     info, transaction = begin()
     assert journal.transaction_of(info, DIALECT) is transaction is journal.find(info)
     journal.finalise(info, journal.COMMITTED)
@@ -105,7 +105,7 @@ def test_a_connection_has_one_journal_and_its_records_share_an_id() -> None:
 def test_what_the_end_means(
     poisoned: bool, committing: bool, commit_failed: bool, end: str, told: str
 ) -> None:
-    """COMMIT of a poisoned transaction is a rollback, an interrupted one unknown."""
+    """COMMIT of a poisoned transaction is a rollback, an interrupted one is unknown."""
     info, transaction = begin()
     write = written(transaction)
     transaction.poisoned = poisoned
@@ -116,7 +116,7 @@ def test_what_the_end_means(
 
 
 def test_an_interrupted_commit_is_unknown() -> None:
-    """COMMIT was sent, no answer came, and the connection was rolled back or lost."""
+    """COMMIT was sent without a response, and the connection was rolled back or lost."""
     info, transaction = begin()
     write = written(transaction)
     journal.commits(info)
@@ -125,7 +125,7 @@ def test_an_interrupted_commit_is_unknown() -> None:
 
 
 def test_a_refused_commit_that_leaves_the_transaction_open() -> None:
-    """It may be tried again, and counts as failed only if the transaction is then given up."""
+    """It may be retried, and counts as failed only if the transaction is then abandoned."""
     for end, told in ((journal.COMMITTED,) * 2, (journal.ROLLED_BACK, journal.COMMIT_FAILED)):
         info, transaction = begin()
         write = written(transaction)
@@ -138,7 +138,7 @@ def test_a_refused_commit_that_leaves_the_transaction_open() -> None:
 
 
 def test_a_refused_commit_that_ends_the_transaction() -> None:
-    """As a deferred constraint does; the connection's next transaction has a journal of its own."""
+    """A deferred constraint does so; the connection's next transaction has its own journal."""
     info, transaction = begin()
     write = written(transaction)
     journal.commits(info)
@@ -148,7 +148,7 @@ def test_a_refused_commit_that_ends_the_transaction() -> None:
 
 
 def test_without_a_journal_nothing_ends() -> None:
-    """A transaction that wrote nothing has none, and gets none."""
+    """A transaction that wrote nothing has no journal, and gets none."""
     info: dict[Any, Any] = {}
     journal.commits(info)
     journal.commit_failed(info, still_open=True)
@@ -161,7 +161,7 @@ def test_without_a_journal_nothing_ends() -> None:
 @pytest.mark.parametrize("committing", [False, True])
 @pytest.mark.parametrize("poisoned", [False, True])
 def test_a_transaction_that_ended_elsewhere_is_unknown(poisoned: bool, committing: bool) -> None:
-    """Whatever was known of it before."""
+    """This is independent of its earlier state."""
     info, transaction = begin()
     write = written(transaction)
     transaction.poisoned, transaction.committing = poisoned, committing
@@ -171,7 +171,7 @@ def test_a_transaction_that_ended_elsewhere_is_unknown(poisoned: bool, committin
 
 
 def test_a_prepared_transaction_has_not_ended() -> None:
-    """The driver has none any more, but the database keeps it for the second phase."""
+    """The driver no longer has it, but the database keeps it for the second phase."""
     info, transaction = begin()
     write = written(transaction)
     transaction.prepared = True
@@ -182,7 +182,7 @@ def test_a_prepared_transaction_has_not_ended() -> None:
 
 
 def test_open_transactions_are_known_by_their_engine() -> None:
-    """As long as a write of theirs waits."""
+    """True as long as one of their writes is waiting."""
     other = Dialect()
     info, transaction = begin()
     assert journal.any_open()
@@ -197,7 +197,7 @@ def test_open_transactions_are_known_by_their_engine() -> None:
 
 
 def test_what_is_open_when_the_process_ends_is_unknown() -> None:
-    """An exit function that comes later may commit it, which is not told a second time."""
+    """A later exit function may commit it, which is not reported a second time."""
     info, transaction = begin()
     write = written(transaction)
     journal.settle_open()
@@ -209,7 +209,7 @@ def test_what_is_open_when_the_process_ends_is_unknown() -> None:
 
 
 def test_a_write_is_noted_once_in_a_row() -> None:
-    """A call that writes twice waits once, but again behind a savepoint."""
+    """A call that writes twice waits once, but once more after a savepoint."""
     _, transaction = begin()
     write = written(transaction)
     assert transaction.last() is write
@@ -225,7 +225,7 @@ def test_a_write_is_noted_once_in_a_row() -> None:
 
 
 def test_a_released_savepoint_shares_the_end_of_what_is_around_it() -> None:
-    """Not before that end."""
+    """It has no outcome before that end."""
     info, transaction = begin()
     transaction.savepoint("outer")
     transaction.savepoint("inner")
@@ -238,20 +238,20 @@ def test_a_released_savepoint_shares_the_end_of_what_is_around_it() -> None:
 
 
 def test_releasing_an_outer_savepoint_releases_those_inside() -> None:
-    """As SQL has it; what was before it stays where it is."""
+    """As in SQL; writes before it stay where they are."""
     info, transaction = begin()
     transaction.savepoint("outer")
     first = written(transaction)
     transaction.savepoint("inner")
     second = written(transaction)
     transaction.release("outer")
-    transaction.rollback_to("inner")  # which is no more
+    transaction.rollback_to("inner")  # which no longer exists
     journal.finalise(info, journal.COMMITTED)
     assert first.told == second.told == [journal.COMMITTED]
 
 
 def test_rolling_back_to_a_savepoint_ends_what_came_after_it() -> None:
-    """Also in savepoints inside; it stays open itself, and what is before it waits on."""
+    """Inner savepoints end as well; it stays open itself, and earlier writes keep waiting."""
     info, transaction = begin()
     before = written(transaction)
     transaction.savepoint("outer")
@@ -271,7 +271,7 @@ def test_rolling_back_to_a_savepoint_ends_what_came_after_it() -> None:
 
 @pytest.mark.parametrize("end", ["release", "rollback_to"])
 def test_a_name_that_is_used_again_is_the_innermost_savepoint(end: str) -> None:
-    """The outer one of that name stays, and can be ended in its turn."""
+    """The outer savepoint of that name remains, and can be ended later."""
     info, transaction = begin()
     transaction.savepoint("s")
     outer = written(transaction, "outer")
@@ -307,7 +307,7 @@ def test_a_name_that_is_none_ends_no_savepoint(end: str) -> None:
 
 
 def test_rolling_back_to_a_savepoint_heals_a_poisoned_transaction() -> None:
-    """On PostgreSQL its COMMIT is one again; releasing one heals nothing."""
+    """On PostgreSQL its COMMIT is a commit again; a release does not change that."""
     info, transaction = begin()
     transaction.savepoint("s")
     transaction.poisoned = True
@@ -322,7 +322,7 @@ def test_rolling_back_to_a_savepoint_heals_a_poisoned_transaction() -> None:
 
 
 def test_a_call_that_wrote_inside_and_outside_of_a_released_savepoint() -> None:
-    """Is told of both places, one of them at the release."""
+    """It gets both outcomes, one of them at the release."""
     info, transaction = begin()
     write = written(transaction)
     transaction.savepoint("s")
@@ -334,7 +334,7 @@ def test_a_call_that_wrote_inside_and_outside_of_a_released_savepoint() -> None:
 
 
 def test_the_rest_of_a_savepoint_goes_into_the_rest_around_it() -> None:
-    """By kind; the first of a kind goes there itself. Undone, it counts for itself."""
+    """Merged by kind; the first of a kind moves there itself. Rolled back, it counts alone."""
     info, transaction = begin()
     outer, inner, other = Rest(1), Rest(2), Rest(4)
     transaction.add_rest("create", outer)
@@ -373,7 +373,7 @@ OUTCOMES = (
 
 
 def outcome_of(*outcomes: str, error: bool = False, doubtful: bool = False) -> str:
-    """What an operation says that was told these."""
+    """Return the outcome of an operation that received these."""
     operation = Operation("update", "person.update", "Person", lambda _: None)
     for outcome in outcomes:
         operation.settle(outcome)
@@ -389,7 +389,7 @@ def outcome_of(*outcomes: str, error: bool = False, doubtful: bool = False) -> s
         ((), False, False, "completed"),
         ((), True, False, "failed"),
         *(((one,), False, False, one) for one in OUTCOMES),
-        (("committed",), True, False, "committed"),  # the call failed when it was done
+        (("committed",), True, False, "committed"),  # the call failed after it was done
         (("rolled_back",), True, False, "failed"),
         (("savepoint_rolled_back",), True, False, "failed"),
         (("failed",), True, False, "failed"),
@@ -407,7 +407,7 @@ def outcome_of(*outcomes: str, error: bool = False, doubtful: bool = False) -> s
         (("commit_failed", "committed"), False, False, "commit_failed"),
         (("commit_failed", "unknown"), False, False, "unknown"),
         (("unknown", "commit_failed"), True, False, "unknown"),
-        (("committed",), True, True, "unknown"),  # some of its rows, nobody knows which
+        (("committed",), True, True, "unknown"),  # some of its rows, it is unknown which
         (("rolled_back",), True, True, "failed"),
         (("committed", "savepoint_rolled_back"), False, True, "unknown"),
         (("unknown",), True, True, "unknown"),
@@ -416,13 +416,13 @@ def outcome_of(*outcomes: str, error: bool = False, doubtful: bool = False) -> s
 def test_every_path_of_the_outcome(
     outcomes: tuple[str, ...], error: bool, doubtful: bool, expected: str
 ) -> None:
-    """The strongest claim that all of them allow, whatever their order."""
+    """It is the strongest claim consistent with all of them, in any order."""
     for order in itertools.permutations(outcomes):
         assert outcome_of(*order, error=error, doubtful=doubtful) == expected
 
 
 def test_a_call_is_told_when_all_of_its_writes_are() -> None:
-    """On two connections; its record comes with the last, and once."""
+    """On two connections; its record is written once, with the last outcome."""
     emitted: list[str] = []
     operation = Operation(
         "update", "person.update", "Person", lambda done: emitted.append(done.outcome)
@@ -445,7 +445,7 @@ def test_a_call_is_told_when_all_of_its_writes_are() -> None:
 
 
 def test_a_call_that_ends_after_its_transaction_is_told_at_its_end() -> None:
-    """And what was undone by a retry does not count."""
+    """Writes undone by a retry do not count."""
     emitted: list[str] = []
     operation = Operation(
         "update", "person.update", "Person", lambda done: emitted.append(done.outcome)

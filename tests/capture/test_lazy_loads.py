@@ -1,4 +1,4 @@
-"""Lazy loads are internal reads, but many of them are told."""
+"""Lazy loads are internal reads, but many of them are recorded."""
 
 import pytest
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from tests.capture.people import Log, Note, Person
 
 
 def notes(people: sa.Engine, log: Log, count: int) -> None:
-    """Persons with a note each."""
+    """Add persons with a note each."""
     with Session(people) as session:
         session.add_all(Person(email=f"p{number}", notes=[Note()]) for number in range(count))
         session.commit()
@@ -17,7 +17,7 @@ def notes(people: sa.Engine, log: Log, count: int) -> None:
 
 
 def lazy(log: Log) -> list[tuple[str, bool, int]]:
-    """Class, whether it stands for many, and statements of each lazy load."""
+    """Return class, `bulk` flag and statement count of each record of lazy loads."""
     return [
         (
             record["operation_details"]["entity"],
@@ -33,7 +33,7 @@ def lazy(log: Log) -> list[tuple[str, bool, int]]:
 def test_ten_lazy_loads_of_a_class_in_a_transaction_are_told(
     people: sa.Engine, log: Log, count: int, told: list[tuple[str, bool, int]]
 ) -> None:
-    """As one record when the transaction ends; nine are nobody's concern."""
+    """They make one record when the transaction ends; nine make none."""
     notes(people, log, count)
     with Session(people) as session:
         for person in session.scalars(sa.select(Person)):
@@ -43,7 +43,7 @@ def test_ten_lazy_loads_of_a_class_in_a_transaction_are_told(
 
 
 def test_each_transaction_counts_for_itself(people: sa.Engine, log: Log) -> None:
-    """And each class; an eager load is none."""
+    """So does each class; eager loads are not counted."""
     notes(people, log, 12)
     for _ in range(2):
         with Session(people) as session:
@@ -63,7 +63,7 @@ def test_each_transaction_counts_for_itself(people: sa.Engine, log: Log) -> None
 
 
 def test_with_the_option_internal_each_has_a_record_too(database: sa.Engine, log: Log) -> None:
-    """Which says what it is."""
+    """The record has the load's kind."""
     handle = leadlog.capture(database, Person, Note, internal=True)
     notes(database, log, 10)
     with Session(database) as session:

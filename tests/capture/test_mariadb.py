@@ -1,4 +1,4 @@
-"""MariaDB by PyMySQL: outcomes, values and what only this kind of database does."""
+"""MariaDB with PyMySQL: outcomes, values and behaviour specific to this database."""
 
 import json
 import shutil
@@ -104,7 +104,7 @@ def note(**values: Any) -> Any:
 def test_an_outcome_is_what_the_transaction_had(
     engine: sa.Engine, log: Log, end: str, outcome: str
 ) -> None:
-    """By a flush and by Core, with a savepoint undone in between."""
+    """True for a flush and for Core, with a savepoint rolled back in between."""
     with Session(engine) as session:
         session.add(Note(id=1, body="a"))
         session.flush()
@@ -123,7 +123,7 @@ def test_an_outcome_is_what_the_transaction_had(
 
 
 def test_what_autocommit_writes_is_committed(engine: sa.Engine, log: Log) -> None:
-    """Whatever the Session does afterwards."""
+    """Later actions of the Session do not change that."""
     with Session(engine.execution_options(isolation_level="AUTOCOMMIT")) as session:
         session.add(Note(body="a"))
         session.flush()
@@ -132,7 +132,7 @@ def test_what_autocommit_writes_is_committed(engine: sa.Engine, log: Log) -> Non
 
 
 def test_values_are_those_that_are_stored(engine: sa.Engine, log: Log) -> None:
-    """JSON, a type of one's own, generated keys, and the old value of an update."""
+    """JSON, a custom type, generated keys, and the old value of an update."""
     with Session(engine) as session:
         topic = Topic(name="é", labels={"a": [1]}, marks=[1], shade=Shade.DARK)
         session.add(topic)
@@ -152,7 +152,7 @@ def test_values_are_those_that_are_stored(engine: sa.Engine, log: Log) -> None:
 
 
 def test_an_insert_gives_back_its_keys(engine: sa.Engine, log: Log) -> None:
-    """INSERT … RETURNING, of one row and of two."""
+    """INSERT … RETURNING of one row and of two."""
     with engine.begin() as connection:
         connection.execute(note(body="a").returning(Note.id)).all()
         rows = [{"body": "b"}, {"body": "c"}]
@@ -166,7 +166,7 @@ def test_an_insert_gives_back_its_keys(engine: sa.Engine, log: Log) -> None:
 def test_an_upsert_is_one_row_whatever_the_server_counts(
     engine: sa.Engine, log: Log, before: str
 ) -> None:
-    """The server counts an updated row twice, and one that stays as it is once or not at all."""
+    """The server counts an updated row twice, and an unchanged one once or not at all."""
     statement = insert(Person).values(email="a", score=1, version=1)
     if before != "nothing":
         score = 1 if before == "same" else 2
@@ -179,7 +179,7 @@ def test_an_upsert_is_one_row_whatever_the_server_counts(
 
 
 def test_what_the_server_does_not_count_is_not_counted(engine: sa.Engine, log: Log) -> None:
-    """An upsert of many rows, REPLACE given as text, and TRUNCATE."""
+    """An upsert of many rows, REPLACE as text, and TRUNCATE have no row count."""
     rows = [{"email": "a", "version": 1}, {"email": "b", "version": 1}]
     with engine.begin() as connection:
         many = insert(Person).on_duplicate_key_update(score=sa.literal_column("1"))
@@ -196,7 +196,7 @@ def test_what_the_server_does_not_count_is_not_counted(engine: sa.Engine, log: L
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 @pytest.mark.parametrize("ddl", ["CREATE TABLE more (id INT)", "TRUNCATE topics", "BEGIN"])
 def test_what_ddl_commits_is_committed(engine: sa.Engine, log: Log, ddl: str, end: str) -> None:
-    """The server commits before it runs such a statement, and nothing undoes that."""
+    """The server commits before it runs such a statement, which cannot be undone."""
     with engine.connect() as connection:
         connection.execute(note(body="a"))
         connection.execute(sa.text(ddl))
@@ -207,7 +207,7 @@ def test_what_ddl_commits_is_committed(engine: sa.Engine, log: Log, ddl: str, en
 
 
 def test_ddl_of_sqlalchemys_own_commits_too(engine: sa.Engine, log: Log) -> None:
-    """CREATE TABLE by its Table object."""
+    """CREATE TABLE from its Table object commits as well."""
     with engine.connect() as connection:
         connection.execute(note(body="a"))
         sa.Table("more", sa.MetaData(), sa.Column("id", sa.Integer)).create(connection)
@@ -216,7 +216,7 @@ def test_ddl_of_sqlalchemys_own_commits_too(engine: sa.Engine, log: Log) -> None
 
 
 def test_ddl_that_fails_leaves_it_open_what_it_committed(engine: sa.Engine, log: Log) -> None:
-    """It commits first and fails then, or the other way round: never `rolled_back`."""
+    """It commits before or after the failure, so the outcome is never `rolled_back`."""
     with engine.connect() as connection:
         connection.execute(note(body="a"))
         with pytest.raises(sa.exc.DBAPIError):
@@ -227,7 +227,7 @@ def test_ddl_that_fails_leaves_it_open_what_it_committed(engine: sa.Engine, log:
 
 
 def test_a_deadlock_rolls_all_of_it_back(engine: sa.Engine, log: Log) -> None:
-    """The victim's COMMIT afterwards commits nothing, and says so of no write."""
+    """The victim's later COMMIT commits nothing, and no write is recorded as committed."""
     with engine.begin() as connection:
         connection.execute(sa.insert(Note), [{"id": 1, "body": "a"}, {"id": 2, "body": "b"}])
     log.clear()
@@ -259,7 +259,7 @@ def test_a_deadlock_rolls_all_of_it_back(engine: sa.Engine, log: Log) -> None:
 
 
 def test_a_lock_that_is_not_got_fails_alone(engine: sa.Engine, log: Log) -> None:
-    """What the transaction had written before is committed."""
+    """Earlier writes of the transaction are committed."""
     with engine.begin() as connection:
         connection.execute(note(id=1, body="a"))
     log.clear()
@@ -278,7 +278,7 @@ def test_a_lock_that_is_not_got_fails_alone(engine: sa.Engine, log: Log) -> None
 
 
 def test_a_duplicate_is_told_without_its_value(engine: sa.Engine, log: Log) -> None:
-    """The server quotes the value in its message."""
+    """The server quotes the value in its message; the log does not."""
     add: Callable[[], Any] = lambda: sa.insert(Person).values(email="ana@acme.com", version=1)  # noqa: E731
     with engine.connect() as connection:
         connection.execute(add())

@@ -1,4 +1,4 @@
-"""The outcome on the record is what the database did, and a hook never gets in the way."""
+"""The recorded outcome is the database's, and a hook never interferes with the application."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,7 +45,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[sa.Engine]
 
 @pytest.fixture
 def transactional(engine: sa.Engine) -> sa.Engine:
-    """As `engine`, where there are transactions."""
+    """The `engine` fixture, only for databases with transactions."""
     if engine.get_execution_options().get("isolation_level") == "AUTOCOMMIT" or (
         engine.dialect._on_connect_isolation_level == "AUTOCOMMIT"
     ):
@@ -62,7 +62,7 @@ def handle(engine: sa.Engine) -> Iterator[Handle]:
 
 
 def outcomes(logged: Logged) -> list[tuple[str, str]]:
-    """Operation and outcome of every record of a write, in order."""
+    """Return operation and outcome of every record of a write, in order."""
     return [
         (e["operation_details"]["operation_type"], e["operation_details"]["outcome"])
         for e in logged("database_operations")
@@ -72,7 +72,7 @@ def outcomes(logged: Logged) -> list[tuple[str, str]]:
 
 @pytest.mark.usefixtures("handle")
 def test_a_committed_flush_is_one_record_per_object(engine: sa.Engine, logged: Logged) -> None:
-    """Create, update and delete: what changed, and that it was committed."""
+    """Create, update and delete record the changes and the outcome committed."""
     with Session(engine, expire_on_commit=False) as session:
         contact = Contact(email="a@x.org", name="A")
         session.add(contact)
@@ -98,7 +98,7 @@ def test_a_committed_flush_is_one_record_per_object(engine: sa.Engine, logged: L
 
 @pytest.mark.usefixtures("handle")
 def test_an_old_value_that_is_not_known_is_left_out(engine: sa.Engine, logged: Logged) -> None:
-    """An attribute expired by a commit has no old value that could be told without a query."""
+    """The old value of an attribute expired by a commit would need a query."""
     with Session(engine) as session:
         contact = Contact(name="A")
         session.add(contact)
@@ -125,7 +125,7 @@ def test_a_rollback_is_a_rollback(transactional: sa.Engine, logged: Logged) -> N
 
 @pytest.mark.usefixtures("handle")
 def test_with_autocommit_a_rollback_keeps_the_row(engine: sa.Engine, logged: Logged) -> None:
-    """What the log says is what another connection sees, also after rollback()."""
+    """The log agrees with what another connection sees, also after rollback()."""
     with Session(engine) as session:
         session.add(Contact(name="A"))
         session.flush()
@@ -137,7 +137,7 @@ def test_with_autocommit_a_rollback_keeps_the_row(engine: sa.Engine, logged: Log
 
 @pytest.mark.usefixtures("handle")
 def test_savepoints_have_their_own_end(transactional: sa.Engine, logged: Logged) -> None:
-    """A rolled-back savepoint takes its rows along; a released one waits for the commit."""
+    """Rolling back a savepoint undoes its rows; a released one waits for the commit."""
     with Session(transactional) as session:
         session.add(Contact(name="outer"))
         session.flush()
@@ -196,7 +196,7 @@ def test_a_commit_that_fails_is_no_commit(tmp_path: Any, logged: Logged, engine:
 
 @pytest.mark.usefixtures("handle")
 def test_a_dirty_object_without_a_change_is_no_update(engine: sa.Engine, logged: Logged) -> None:
-    """Setting an attribute to the value it has runs no SQL and writes no record."""
+    """Setting an attribute to its current value runs no SQL and writes no record."""
     with Session(engine) as session:
         contact = Contact(name="A")
         session.add(contact)
@@ -207,7 +207,7 @@ def test_a_dirty_object_without_a_change_is_no_update(engine: sa.Engine, logged:
 
 
 def test_another_engine_is_not_captured(handle: Handle, tmp_path: Any, logged: Logged) -> None:
-    """The hooks on the mapped class ask whose connection it is."""
+    """The hooks on the mapped class check which connection is used."""
     other = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
     Base.metadata.create_all(other)
     with Session(other) as session:
@@ -219,7 +219,7 @@ def test_another_engine_is_not_captured(handle: Handle, tmp_path: Any, logged: L
 
 
 def test_release_removes_every_hook(engine: sa.Engine, logged: Logged) -> None:
-    """After release nothing is written, and the dialect is as it was."""
+    """After release nothing is written, and the dialect is unchanged."""
     before = engine.dialect.do_commit
     handle = attach(engine, Contact)
     handle.release()
@@ -232,7 +232,7 @@ def test_release_removes_every_hook(engine: sa.Engine, logged: Logged) -> None:
 
 
 class Contacts:
-    """A little store with captured methods."""
+    """A small store with captured methods."""
 
     def __init__(self, engine: sa.Engine, handle: Handle | None) -> None:
         self.engine = engine
@@ -240,7 +240,7 @@ class Contacts:
 
     @operation("add_contact", event_name="contact.add")
     def add(self, name: str, email: str | None = None) -> int:
-        """Adds one."""
+        """Add one contact."""
         with Session(self.engine) as session, session.begin():
             contact = Contact(name=name, email=email)
             session.add(contact)
@@ -252,30 +252,30 @@ class Contacts:
 
     @operation("add_contacts", event_name="contact.add_many", bulk=True)
     def add_many(self, names: list[str]) -> None:
-        """Adds several, through `add`."""
+        """Add several contacts, through `add`."""
         for name in names:
             self.add(name)
 
     @operation("refuse", event_name="contact.refuse")
     def refuse(self) -> None:
-        """Raises before any statement."""
+        """Raise before any statement."""
         raise ValueError("a contact needs a name")
 
     @operation("list", event_name="contact.list")
     def names(self) -> Iterator[str]:
-        """Streams names."""
+        """Stream the names."""
         with Session(self.engine) as session:
             yield from session.scalars(sa.select(Contact.name).order_by(Contact.id))
 
 
 @pytest.fixture
 def contacts(engine: sa.Engine, handle: Handle) -> Contacts:
-    """The store, captured."""
+    """The captured store."""
     return Contacts(engine, handle)
 
 
 def test_a_call_is_one_record_with_what_it_cost(contacts: Contacts, logged: Logged) -> None:
-    """Statements, times, changes and outcome of the call are on its one record."""
+    """Statements, times, changes and outcome of the call are in its single record."""
     key = contacts.add("A", "a@x.org")
     (event,) = logged("database_operations")
     assert event["event_name"] == "contact.add"
@@ -293,8 +293,8 @@ def test_a_call_is_one_record_with_what_it_cost(contacts: Contacts, logged: Logg
 
 
 def test_a_failed_call_is_two_records(contacts: Contacts, logged: Logged) -> None:
-    """A unique violation: success false and outcome failed, and an error of the same operation."""
-    address = "a@x.org"  # a stack trace shows lines of source code, this one not
+    """A unique violation: success false, outcome failed, and an error of the same operation."""
+    address = "a@x.org"  # a stack trace shows source lines, but not this one
     contacts.add("A", address)
     with pytest.raises(sa.exc.IntegrityError):
         contacts.add("B", address)
@@ -313,7 +313,7 @@ def test_a_failed_call_is_two_records(contacts: Contacts, logged: Logged) -> Non
 
 
 def test_bad_input_is_a_validation_error(contacts: Contacts, logged: Logged) -> None:
-    """A ValueError of the call itself is the user's error, and no statement was sent."""
+    """A ValueError raised by the call is the user's error, and no statement was sent."""
     with pytest.raises(ValueError, match="needs a name"):
         contacts.refuse()
     (event,), (error,) = logged("database_operations"), logged("error_logs")
@@ -324,7 +324,7 @@ def test_bad_input_is_a_validation_error(contacts: Contacts, logged: Logged) -> 
 
 
 def test_a_call_inside_a_call_belongs_to_it(contacts: Contacts, logged: Logged) -> None:
-    """A bulk call that uses the single one is one record."""
+    """A bulk call that uses the single call makes one record."""
     contacts.add_many(["A", "B", "C"])
     (event,) = logged("database_operations")
     assert event["operation_details"]["operation_type"] == "add_contacts"
@@ -334,7 +334,7 @@ def test_a_call_inside_a_call_belongs_to_it(contacts: Contacts, logged: Logged) 
 
 
 def test_a_streamed_call_ends_with_its_last_item(contacts: Contacts, logged: Logged) -> None:
-    """The record comes when the iteration ends; the consumer's statements are its own."""
+    """The record is written when the iteration ends; the consumer's statements are not included."""
     contacts.add_many(["A", "B"])
     seen = []
     for name in contacts.names():
@@ -348,7 +348,7 @@ def test_a_streamed_call_ends_with_its_last_item(contacts: Contacts, logged: Log
 
 
 def test_an_abandoned_stream_is_recorded(contacts: Contacts, logged: Logged) -> None:
-    """Closing the iteration early ends the call; it is no failure."""
+    """Closing the iteration early ends the call, and is not a failure."""
     contacts.add_many(["A", "B"])
     names = contacts.names()
     next(names)
@@ -380,7 +380,7 @@ def test_without_capture_the_methods_are_plain(engine: sa.Engine, logged: Logged
 
 
 def test_switched_off_nothing_is_captured(contacts: Contacts, logged: Logged) -> None:
-    """With `enabled=False` the hooks let everything pass, and `current_operation` is None."""
+    """With `enabled=False` the hooks do nothing, and `current_operation` is None."""
     leadlog.configure(enabled=False)
     with pytest.raises(ValueError, match="needs a name"):
         contacts.refuse()
@@ -393,7 +393,7 @@ def test_switched_off_nothing_is_captured(contacts: Contacts, logged: Logged) ->
 def test_ctrl_c_while_the_record_is_written_does_not_lose_it(
     contacts: Contacts, logged: Logged
 ) -> None:
-    """The interrupt reaches the application, and the committed call has its one record."""
+    """The interrupt reaches the application, and the committed call has exactly one record."""
     asked = iter([True])
 
     def interrupt(logger: Any, name: str, event: Any) -> Any:

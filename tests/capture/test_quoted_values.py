@@ -1,4 +1,4 @@
-"""Values that databases quote in their messages are not in the log."""
+"""Values quoted in databases' messages are not logged."""
 
 import json
 import time
@@ -60,7 +60,7 @@ VALUES = ["Ana Gomez", 'Ana "Bo" Gomez', "Ana O'Gomez", "Ana\nGomez", "Ana (Gome
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize(("message", "left"), MESSAGES)
 def test_what_a_database_says_stays_without_the_value(message: str, left: str, value: str) -> None:
-    """Quotes, brackets and line breaks in a value do not let a part of it through."""
+    """Quotes, brackets and line breaks in a value do not reveal a part of it."""
     if "LINE 1" in message:
         value = value.replace("\n", " ")
     said = without_quoted_values(message.replace("%s", value))
@@ -87,7 +87,7 @@ def test_what_a_database_says_stays_without_the_value(message: str, left: str, v
     ],
 )
 def test_names_of_columns_and_constraints_stay(text: str) -> None:
-    """They say what is wrong, and nothing of anybody."""
+    """They name the problem, and reveal no personal data."""
     assert without_quoted_values(text) == text
 
 
@@ -104,7 +104,7 @@ class Base(DeclarativeBase):
 
 
 class Aged(Base):
-    """Somebody with a number and a name that nobody else may have."""
+    """A person with a number and a unique name."""
 
     __tablename__ = "aged"
 
@@ -113,7 +113,7 @@ class Aged(Base):
     age: Mapped[int | None]
 
 
-WHO = "Zoe Quartz"  # not in the lines of code that a stack trace shows
+WHO = "Zoe Quartz"  # not in the source lines that a stack trace shows
 STATEMENTS = [
     "INSERT INTO aged (id, name, age) VALUES (2, 'x', CAST(:value AS integer))",
     "SELECT CAST(:value AS date)",
@@ -128,7 +128,7 @@ STATEMENTS = [
 def test_postgresqls_own_messages_have_no_value(
     postgres_database: str, log: Log, driver: str, statement: str
 ) -> None:
-    """Neither the failed record nor the error beside it, whichever driver tells of it."""
+    """The value is in neither the failed record nor its error, with any driver."""
     if driver == "asyncpg":
         from sqlalchemy.ext.asyncio import create_async_engine
 

@@ -1,4 +1,4 @@
-"""Failures that the database never saw, and where in the application a failure began."""
+"""Failures before the database was called, and the place in the application where one began."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ PEOPLE = Person.__table__
 
 
 class Even(sa.types.TypeDecorator[int]):
-    """Refuses odd numbers, as a date column refuses text."""
+    """Type that refuses odd numbers, as a date column refuses text."""
 
     impl = sa.Integer
     cache_ok = True
@@ -71,7 +71,7 @@ REFUSED = [
 def test_what_is_refused_before_the_database_is_asked(
     people: sa.Engine, log: Log, attempt: Callable[[Session], None]
 ) -> None:
-    """A failed record, and an error of the same operation that names the function."""
+    """There is a failed record, and an error of the same operation that names the function."""
     with Session(people) as session:
         with pytest.raises(Exception, match=r"."):
             attempt(session)
@@ -108,7 +108,7 @@ UNSENT = {
 def test_what_was_never_sent_poisons_no_transaction(
     people: sa.Engine, log: Log, attempt: str
 ) -> None:
-    """PostgreSQL commits the rows from before, since it knows of no failure."""
+    """PostgreSQL commits the earlier rows, since it never saw the failure."""
     with people.connect() as connection:
         _put(connection, UNSENT[attempt])
         assert connection.scalar(sa.select(sa.func.count()).select_from(PEOPLE)) == 1
@@ -119,7 +119,7 @@ def test_what_was_never_sent_poisons_no_transaction(
 async def test_what_asyncpg_refuses_poisons_no_transaction(
     postgres_database: str, log: Log
 ) -> None:
-    """It checks types itself; what the server refuses is another thing."""
+    """It checks types itself; refusals of the server are different."""
     engine = create_async_engine(postgres_database.replace("+psycopg", "+asyncpg"))
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
@@ -143,7 +143,7 @@ async def test_what_asyncpg_refuses_poisons_no_transaction(
 
 
 def test_a_database_that_cannot_be_reached_is_asked_once(log: Log) -> None:
-    """A flush that failed to connect makes capture try no second time."""
+    """A flush that failed to connect does not make capture connect again."""
     tried = []
 
     def connect() -> Any:
@@ -175,7 +175,7 @@ def _flush_note(session: Session) -> None:
 def test_an_error_of_the_database_shows_the_callers_own_frames_first(
     people: sa.Engine, log: Log, attempt: Callable[[Session], None]
 ) -> None:
-    """Not SQLAlchemy's alone; and two places of one error have two fingerprints."""
+    """Not only SQLAlchemy's frames; and an error at two places has two fingerprints."""
     with Session(people) as session, pytest.raises(sa.exc.IntegrityError):
         attempt(session)
     error = log.records("error_logs")[0]
@@ -189,7 +189,7 @@ def test_an_error_of_the_database_shows_the_callers_own_frames_first(
 
 
 def test_two_places_of_one_failure_are_two_bugs(people: sa.Engine, log: Log) -> None:
-    """And one place twice is one."""
+    """The same place twice is one bug."""
 
     def again(session: Session) -> None:
         save_note(session)

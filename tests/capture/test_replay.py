@@ -1,4 +1,4 @@
-"""Whatever is done to a table, replaying the log gives the table."""
+"""Replaying the log reconstructs the table after any sequence of operations."""
 
 import asyncio
 import gc
@@ -36,11 +36,11 @@ Run = Callable[[Callable[[Session], Any]], None]
 
 
 class Place:
-    """A captured database, and a way to run a session on it.
+    """A captured database, and a method to run a session on it.
 
     Args:
         kind: one of KINDS.
-        plain: URL of the database by a synchronous driver.
+        plain: URL of the database with a synchronous driver.
     """
 
     def __init__(self, kind: str, plain: str) -> None:
@@ -61,7 +61,7 @@ class Place:
         self.handle = leadlog.capture(self.engine, Person, Note, Topic)
 
     def run(self, schedule: Any) -> None:
-        """Runs every session of a schedule."""
+        """Run every session of a schedule."""
         if self.is_async:
             asyncio.run(self._run_async(schedule))
             return
@@ -80,13 +80,13 @@ class Place:
         await self.engine.dispose()
 
     def empty(self) -> None:
-        """Removes all rows."""
+        """Remove all rows."""
         with self.oracle.begin() as connection:
             for table in reversed(Base.metadata.sorted_tables):
                 connection.execute(table.delete())
 
     def close(self) -> None:
-        """Releases everything."""
+        """Release all resources."""
         self.handle.release()
         if not self.is_async:
             self.engine.dispose()
@@ -109,19 +109,19 @@ HALF_WRITTEN = [
     ([("add_customer", 0, 0), ("add", 0, 0)], "commit", False),
     ([("delete", 0, 0)], "commit", False),
 ]
-"""Without a transaction, a refused person leaves a customer behind that is none.
+"""Without a transaction, a refused person leaves an incomplete customer behind.
 
-SQLAlchemy warns of it, and of other halves that schedules leave.
+SQLAlchemy warns about it, and about other incomplete rows that schedules leave.
 """
 
 
 UNREAD = [([("insert_unread", 0, 0), ("update_half_read", 7, 1)], "commit", False)]
-"""A cursor that stays open would refuse COMMIT on SQLite."""
+"""On SQLite an open cursor would make COMMIT fail."""
 
 
 @contextmanager
 def collecting(on: bool) -> Iterator[None]:
-    """With or without the garbage collector for a while."""
+    """Run the block with or without the garbage collector."""
     if on:
         yield
         return
@@ -142,9 +142,9 @@ def collecting(on: bool) -> Iterator[None]:
 @example(schedule=HALF_WRITTEN, collector=True)
 @example(schedule=UNREAD, collector=False)
 def test_the_log_replays_to_the_table(place: Place, schedule: Any, collector: bool) -> None:
-    """Committed records from an empty table give the table, but for what they leave open.
+    """Replay of the committed records from an empty table gives the table, except for unknowns.
 
-    Without the garbage collector, too: nothing that is captured may wait for it.
+    This holds without the garbage collector, too: capture must not depend on it.
     """
     place.empty()
     with logging_to_memory() as log, collecting(collector):
@@ -155,7 +155,7 @@ def test_the_log_replays_to_the_table(place: Place, schedule: Any, collector: bo
 
 
 class Refusing:
-    """A sink that raises at every line."""
+    """A sink that raises for every line."""
 
     def write(self, category: str, line: bytes) -> bool:
         raise OSError("no space left on device")
@@ -164,7 +164,7 @@ class Refusing:
         return True
 
     def close(self, timeout: float) -> None:
-        """Has nothing to close."""
+        """Do nothing."""
 
     def stats(self) -> SinkStats:
         return MemorySink().stats()
@@ -172,7 +172,7 @@ class Refusing:
 
 @pytest.fixture
 def pair() -> Iterator[list[sa.Engine]]:
-    """An engine that is captured and one that is not, each with a database of its own."""
+    """A captured and an uncaptured engine, each with its own database."""
     engines = [sa.create_engine("sqlite://", poolclass=sa.StaticPool) for _ in range(2)]
     for engine in engines:
         Base.metadata.create_all(engine)
@@ -189,9 +189,10 @@ def pair() -> Iterator[list[sa.Engine]]:
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
 @given(schedule=schedules)
 def test_a_sink_that_raises_changes_nothing(pair: list[sa.Engine], schedule: Any) -> None:
-    """Rows and errors are those of an engine that nobody captures.
+    """Rows and errors equal those of an uncaptured engine.
 
-    Without the collector: which objects a session has still is otherwise a matter of chance.
+    Without the collector, because the objects still held by a session would otherwise be
+    random.
     """
     found = []
     for engine in pair:

@@ -1,6 +1,6 @@
-"""Each private name of SQLAlchemy that capture relies on, and what breaks when it goes.
+"""Each private name of SQLAlchemy that capture relies on, and what breaks without it.
 
-All of them stand in `leadlog.recording.capture.seam`; nothing else in the room names one.
+All of them are in `leadlog.recording.capture.seam`; no other module uses one.
 """
 
 import ast
@@ -30,7 +30,7 @@ class Base(DeclarativeBase):
 
 
 class Tag(Base):
-    """The other side."""
+    """The other side of the relationship."""
 
     __tablename__ = "tags"
 
@@ -46,7 +46,7 @@ LINK = sa.Table(
 
 
 class Doc(Base):
-    """Something to write and read."""
+    """A class to write and read."""
 
     __tablename__ = "docs"
 
@@ -56,8 +56,16 @@ class Doc(Base):
     tags: Mapped[list[Tag]] = relationship(secondary="doc_tag")
 
 
+class Letter(Doc):
+    """Whose rows lie in two tables."""
+
+    __tablename__ = "letters"
+
+    id: Mapped[int] = mapped_column(sa.ForeignKey("docs.id"), primary_key=True)
+
+
 class Seen:
-    """The executions and results of an engine, as its dialect tells them."""
+    """The executions and results of an engine, as reported by its dialect."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.contexts: list[Any] = []
@@ -75,7 +83,7 @@ class Seen:
 
 @pytest.fixture
 def engine() -> Iterator[sa.Engine]:
-    """An engine that nobody captures."""
+    """An uncaptured engine."""
     engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
     Base.metadata.create_all(engine)
     yield engine
@@ -83,7 +91,7 @@ def engine() -> Iterator[sa.Engine]:
 
 
 def state_of(instance: object) -> InstanceState[Any]:
-    """An object's state."""
+    """Return an object's state."""
     found = sa.inspect(instance)
     assert isinstance(found, InstanceState)
     return found
@@ -126,7 +134,7 @@ def test_what_a_flush_writes(engine: sa.Engine) -> None:
 
 
 def test_the_statements_of_a_flush(engine: sa.Engine) -> None:
-    """`compiled_cache`, `_compiled_cache`, `_label`: else a flush's statements count twice."""
+    """`compiled_cache`, `_compiled_cache`, `_label`: without them flushed rows count twice."""
     seen = Seen(engine)
     with Session(engine) as session:
         session.add(Doc(id=1))
@@ -142,7 +150,7 @@ def test_the_statements_of_a_flush(engine: sa.Engine) -> None:
 
 
 def test_old_and_new_values_without_a_load(engine: sa.Engine) -> None:
-    """`PASSIVE_NO_INITIALIZE`, `LoaderCallableStatus`: else capture would run SQL of its own."""
+    """`PASSIVE_NO_INITIALIZE`, `LoaderCallableStatus`: without them capture would run SQL."""
     with Session(engine) as session:
         session.add(Doc(id=1, body="a"))
         session.commit()
@@ -159,15 +167,26 @@ def test_old_and_new_values_without_a_load(engine: sa.Engine) -> None:
 
 
 def test_mappers_and_association_tables() -> None:
-    """`_all_registries`, `_init_args`, `_props`: else a Base has no classes and no links."""
+    """`_all_registries`, `_init_args`, `_props`: without them a Base has no classes or links."""
     assert {sa.inspect(Doc), sa.inspect(Tag)} <= set(seam.mappers())
     assert set(seam.secondaries(sa.inspect(Doc))) == {LINK}
     assert seam.registry_tables(sa.inspect(Doc))["doc_tag"] is LINK
     assert "merge" in set(seam.merges())
 
 
+def test_the_tables_of_a_bulk_insert(engine: sa.Engine) -> None:
+    """`_emit_insert_table`: else its rows are counted once for each table of their class."""
+    seen = Seen(engine)
+    with Session(engine) as session:
+        session.execute(sa.insert(Letter), [{"id": 1}, {"id": 2}])
+    statements = [context.compiled.statement for context in seen.contexts]
+    tables = [seam.inserted_table(one).name for one in statements]
+    assert tables == ["docs", "letters"]
+    assert seam.inserted_table(sa.insert(Doc.__table__)) is Doc.__table__
+
+
 def test_what_a_statement_is_about() -> None:
-    """`_propagate_attrs`, `_where_criteria`, `_values`, …: else a record has no class or row."""
+    """`_propagate_attrs`, `_where_criteria`, `_values`, …: for the class and row of records."""
     dialect = postgresql.dialect()
     assert seam.subject_of(sa.select(Doc)) is sa.inspect(Doc)
     assert seam.subject_of(sa.select(Doc.__table__)) is None
@@ -193,7 +212,7 @@ def test_what_a_statement_is_about() -> None:
 
 
 def test_what_a_type_does_to_values() -> None:
-    """`_cached_result_processor`, `_has_bind_expression`, `_json_serializer`: else values lie."""
+    """`_cached_result_processor`, `_has_bind_expression`, `_json_serializer`: for the values."""
 
     class Loud(sa.TypeDecorator[str]):
         impl = sa.String
@@ -211,7 +230,7 @@ def test_what_a_type_does_to_values() -> None:
 
 
 def test_what_was_sent(engine: sa.Engine) -> None:
-    """`positiontup`, `binds`, `parameters`: else a sealed value is not known."""
+    """`positiontup`, `binds`, `parameters`: without them a sealed value is unknown."""
     seen = Seen(engine)
     with engine.begin() as connection:
         connection.execute(sa.insert(Doc), [{"id": 1, "data": {}}, {"id": 2, "data": [1]}])
@@ -229,9 +248,9 @@ def test_what_was_sent(engine: sa.Engine) -> None:
 
 
 def test_reads_of_sqlalchemys_own(engine: sa.Engine) -> None:
-    """`_current_path`, `_for_refresh_state`, `_sa_orm_update_options`: else they have records.
+    """`_current_path`, `_for_refresh_state`, `_sa_orm_update_options`: without them, extra records.
 
-    `_lazy_loaded_from` of `_sa_orm_load_options`: else nobody is told of N+1.
+    `_lazy_loaded_from` of `_sa_orm_load_options`: without it N+1 queries are not recorded.
     """
     with Session(engine) as session:
         session.add(Doc(id=1, tags=[Tag(id=1)]))
@@ -257,7 +276,7 @@ def test_reads_of_sqlalchemys_own(engine: sa.Engine) -> None:
 
 
 def test_savepoints_are_statements(engine: sa.Engine) -> None:
-    """`SavepointClause` and its siblings, `ident`: else what a savepoint undid is committed."""
+    """`SavepointClause` and its siblings, `ident`: without them rolled-back rows are committed."""
     seen: list[tuple[str, str]] = []
 
     @sa.event.listens_for(engine, "before_cursor_execute")
@@ -278,7 +297,7 @@ def test_savepoints_are_statements(engine: sa.Engine) -> None:
 
 
 def test_a_warning_of_sqlalchemy_names_the_applications_line() -> None:
-    """Not capture's frame between the two, which no filter of the application knows."""
+    """It does not name capture's frame in between, which no warning filter would match."""
 
     class Own(DeclarativeBase):
         pass
@@ -306,11 +325,11 @@ def test_a_warning_of_sqlalchemy_names_the_applications_line() -> None:
 
 
 OWN = {"_capture", "_watch", "_session_hook"}
-"""Private names of leadlog's own that one class of the room takes from another."""
+"""Private names of leadlog that one class of the room uses of another."""
 
 
 def test_no_other_module_names_what_is_private() -> None:
-    """So that a new SQLAlchemy is a change of one file."""
+    """A new SQLAlchemy must require changes to one file only."""
     assert leadlog.recording.capture.__file__ is not None
     found: list[str] = []
     for path in Path(leadlog.recording.capture.__file__).parent.glob("*.py"):

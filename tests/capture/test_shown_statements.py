@@ -1,4 +1,4 @@
-"""Which SQL ran, in the records of calls that failed or took long, and never its values."""
+"""The SQL of failed and slow calls is recorded, but never its values."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.capture.people import Log, Note, Person
 
 
 def shown(log: Log) -> list[Any]:
-    """The statement of each record; None where it has none."""
+    """Return the statement of each record; None if it has none."""
     return [record["operation_details"].get("statement") for record in log.records()]
 
 
@@ -32,20 +32,20 @@ def shown(log: Log) -> list[Any]:
     ],
 )
 def test_a_statement_without_its_values(text: str, expected: str) -> None:
-    """One text for every way of giving them, so one fingerprint for every driver."""
+    """All notations of values give one text, so one fingerprint for every driver."""
     assert normalised(text)[0] == expected
 
 
 @given(st.text(alphabet=st.characters(blacklist_characters="\x00"), min_size=1).map(repr))
 def test_no_literal_stays(value: str) -> None:
-    """Property: two literals give one statement and one fingerprint."""
+    """Property: two literals give the same statement and fingerprint."""
     literal = "'" + value.replace("'", "''") + "'"
     expected = normalised("SELECT a FROM t WHERE b = 'x' AND c = 2")
     assert normalised(f"SELECT a FROM t WHERE b = {literal} AND c = 2") == expected
 
 
 def test_a_long_statement_is_cut_and_its_fingerprint_is_not() -> None:
-    """Two that differ behind the cut are two."""
+    """Two statements that differ after the cut have different fingerprints."""
     columns = ", ".join(f"column_{number}" for number in range(1_000))
     (first, one), (second, two) = (normalised(f"SELECT {columns} FROM {t}") for t in "ab")
     assert first == second
@@ -54,7 +54,7 @@ def test_a_long_statement_is_cut_and_its_fingerprint_is_not() -> None:
 
 
 def test_failed_calls_say_what_ran(people: sa.Engine, log: Log) -> None:
-    """Objects, statements and text; a parameter is in none of them."""
+    """True for objects, statements and text; parameters appear in none of them."""
     with Session(people) as session:
         session.add(Person(id=1, email="secret@x.org"))
         session.commit()
@@ -82,7 +82,7 @@ def test_failed_calls_say_what_ran(people: sa.Engine, log: Log) -> None:
 
 
 def test_quick_calls_that_succeed_say_nothing(people: sa.Engine, log: Log) -> None:
-    """The SQL of the others is in the way."""
+    """Their SQL would only clutter the log."""
     with Session(people) as session:
         session.add(Person(id=1, email="a"))
         session.commit()
@@ -91,7 +91,7 @@ def test_quick_calls_that_succeed_say_nothing(people: sa.Engine, log: Log) -> No
 
 
 def test_by_a_setting_all_calls_say_what_ran(database: sa.Engine, log: Log) -> None:
-    """Each object with the statement that wrote its table."""
+    """Each object has the statement that wrote its table."""
     handle = leadlog.capture(database, Person, Note, statement_ms=0)
     with Session(database) as session:
         session.add(Person(id=1, email="a", notes=[Note(body="x")]))
@@ -113,7 +113,7 @@ def test_by_a_setting_all_calls_say_what_ran(database: sa.Engine, log: Log) -> N
 
 
 def test_a_class_with_excluded_columns_shows_no_text_by_hand(database: sa.Engine, log: Log) -> None:
-    """What SQLAlchemy compiles has parameters; a text may have anything in it."""
+    """SQL compiled by SQLAlchemy has parameters; SQL text may contain any value."""
     handle = leadlog.capture(database, Person, statement_ms=0, exclude=["email"])
     with database.connect() as connection:
         connection.exec_driver_sql("SELECT email FROM people WHERE email = 'secret@x.org'").all()

@@ -20,7 +20,7 @@ PEOPLE = Person.__table__
 
 
 def fill(engine: sa.Engine, log: Log, *emails: str) -> None:
-    """Adds people with ids from 1 on."""
+    """Add people with ids from 1."""
     with Session(engine) as session:
         session.add_all([Person(id=i, email=email) for i, email in enumerate(emails, 1)])
         session.commit()
@@ -31,13 +31,13 @@ def fill(engine: sa.Engine, log: Log, *emails: str) -> None:
 
 
 def only(log: Log) -> dict[str, Any]:
-    """The one record so far."""
+    """Return the only record so far."""
     (record,) = log.records()
     return record
 
 
 def shape(record: dict[str, Any]) -> tuple[Any, ...]:
-    """Event, rows, whether many, key, keys and change of a record."""
+    """Return event, rows, `bulk`, key, keys and change of a record."""
     details, who = record["operation_details"], record["lead_identifier"]
     return (
         record["event_name"],
@@ -53,7 +53,7 @@ def shape(record: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def test_an_object_without_a_net_change_is_no_update(people: sa.Engine, log: Log) -> None:
-    """Set to what it was, or dirty by a relationship alone: no SQL, no record."""
+    """Set to its current value, or dirty by a relationship only: no SQL, no record."""
     fill(people, log, "a")
     with Session(people) as session:
         person = session.get(Person, 1)
@@ -65,7 +65,7 @@ def test_an_object_without_a_net_change_is_no_update(people: sa.Engine, log: Log
 
 
 def test_what_the_database_or_sqlalchemy_sets_is_in_the_record(people: sa.Engine, log: Log) -> None:
-    """Defaults, onupdate and version are known; an SQL expression's value is not."""
+    """Defaults, onupdate and version are known; the value of an SQL expression is not."""
     with Session(people) as session:
         person = Person(email="a", touched=None)
         session.add(person)
@@ -81,7 +81,7 @@ def test_what_the_database_or_sqlalchemy_sets_is_in_the_record(people: sa.Engine
 
 
 def test_an_old_value_is_what_the_database_had(people: sa.Engine, log: Log) -> None:
-    """Not loaded: left out. Changed but never flushed before a delete: the saved one."""
+    """Not loaded: left out. Changed but not flushed before a delete: the saved one."""
     fill(people, log, "a")
     with Session(people) as session:
         person = session.get(Person, 1)
@@ -99,7 +99,7 @@ def test_an_old_value_is_what_the_database_had(people: sa.Engine, log: Log) -> N
 
 
 def test_a_joined_subclass_is_one_record(people: sa.Engine, log: Log) -> None:
-    """Two statements; a change in its own table alone bumps the version in the other."""
+    """It has two statements; a change in its own table updates the version in the other."""
     with Session(people) as session:
         customer = Customer(email="a", level=1)
         session.add(customer)
@@ -120,7 +120,7 @@ def test_a_joined_subclass_is_one_record(people: sa.Engine, log: Log) -> None:
 
 
 def test_a_new_object_in_place_of_a_deleted_one_is_an_update(people: sa.Engine, log: Log) -> None:
-    """The unit of work makes one UPDATE of a delete and an insert with the same key."""
+    """The unit of work combines a delete and an insert with the same key into one UPDATE."""
     fill(people, log, "a")
     with Session(people) as session:
         old = session.get(Person, 1)
@@ -134,7 +134,7 @@ def test_a_new_object_in_place_of_a_deleted_one_is_an_update(people: sa.Engine, 
 
 
 def test_cascades_are_records_of_their_own(people: sa.Engine, log: Log) -> None:
-    """Deleting a person deletes the notes, one record each."""
+    """Deleting a person deletes the notes, with one record each."""
     with Session(people) as session:
         person = Person(email="a", notes=[Note(body="x"), Note(body="y")])
         session.add(person)
@@ -146,7 +146,7 @@ def test_cascades_are_records_of_their_own(people: sa.Engine, log: Log) -> None:
 
 
 def test_merge_is_what_it_writes(people: sa.Engine, log: Log) -> None:
-    """Its SELECT is its own business."""
+    """Its SELECT is internal."""
     fill(people, log, "a")
     with Session(people) as session:
         session.merge(Person(id=1, score=3))
@@ -159,7 +159,7 @@ def test_merge_is_what_it_writes(people: sa.Engine, log: Log) -> None:
 
 
 def test_a_statement_of_a_listener_inside_a_flush_is_its_own(people: sa.Engine, log: Log) -> None:
-    """What the unit of work emits belongs to the objects; what a listener adds does not."""
+    """Statements of the unit of work belong to the objects; those of a listener do not."""
 
     def audit(mapper: Any, connection: sa.Connection, target: Person) -> None:
         connection.execute(sa.insert(Note.__table__).values(body="audit", person_id=target.id))
@@ -178,7 +178,7 @@ def test_a_statement_of_a_listener_inside_a_flush_is_its_own(people: sa.Engine, 
 
 
 def test_one_row_by_statement_replays_like_an_object(people: sa.Engine, log: Log) -> None:
-    """INSERT of one row, UPDATE and DELETE by key: key, values and rows are known."""
+    """INSERT of one row, UPDATE and DELETE by key record key, values and rows."""
     with Session(people) as session:
         session.execute(sa.insert(Person).values(email="a", version=1))
         session.commit()
@@ -200,7 +200,7 @@ def test_one_row_by_statement_replays_like_an_object(people: sa.Engine, log: Log
 
 @pytest.mark.parametrize("page", [1, 2, 1000])
 def test_many_rows_are_one_record(people: sa.Engine, log: Log, page: int) -> None:
-    """However SQLAlchemy sends them: the true count, and keys only where they came back."""
+    """The count is correct however SQLAlchemy sends them; keys only if they were returned."""
     rows = [{"email": str(i), "version": 1} for i in range(5)]
     options = {"insertmanyvalues_page_size": page}
     with Session(people) as session:
@@ -218,7 +218,7 @@ def test_many_rows_are_one_record(people: sa.Engine, log: Log, page: int) -> Non
 
 
 def test_set_based_statements_count_rows(people: sa.Engine, log: Log) -> None:
-    """Whatever `synchronize_session` reads for itself."""
+    """Reads made for `synchronize_session` do not matter."""
     fill(people, log, "a", "b", "c")
     for sync in ("evaluate", "fetch", False):
         with Session(people) as session:
@@ -238,7 +238,7 @@ def test_set_based_statements_count_rows(people: sa.Engine, log: Log) -> None:
 
 
 def test_returning_counts_what_was_fetched(people: sa.Engine, log: Log) -> None:
-    """All of it: exact, with keys. Not fetched: the driver's count, or null on SQLite."""
+    """Fetched completely: exact, with keys. Not fetched: the driver's count, null on SQLite."""
     fill(people, log, "a", "b", "c")
     with Session(people) as session:
         statement = sa.update(Person).values(score=1).returning(Person.id)
@@ -255,7 +255,7 @@ def test_returning_counts_what_was_fetched(people: sa.Engine, log: Log) -> None:
 
 
 def test_bulk_methods(people: sa.Engine, log: Log) -> None:
-    """`session.bulk_…` fires no event but the engine's."""
+    """`session.bulk_…` fires only the engine's events."""
     with Session(people) as session:
         session.bulk_save_objects([Person(email="a"), Person(email="b")])
         session.bulk_insert_mappings(sa.inspect(Note), [{"body": "x"}, {"body": "y"}])
@@ -270,7 +270,7 @@ def test_bulk_methods(people: sa.Engine, log: Log) -> None:
 
 
 def test_bulk_update_by_key_of_a_row_that_is_missing(people: sa.Engine, log: Log) -> None:
-    """SQLAlchemy raises after the database succeeded: the record says what was changed."""
+    """SQLAlchemy raises after the database succeeded: the record shows the actual change."""
     fill(people, log, "a")
     with Session(people) as session:
         rows = [{"id": 1, "score": 3, "version": 1}, {"id": 9, "score": 3, "version": 1}]
@@ -281,7 +281,7 @@ def test_bulk_update_by_key_of_a_row_that_is_missing(people: sa.Engine, log: Log
 
 
 def test_a_stale_object_is_a_failed_update(people: sa.Engine, log: Log) -> None:
-    """No error of the database: the row of that version is not there any more."""
+    """It is no error of the database: the row with that version no longer exists."""
     fill(people, log, "a")
     with Session(people) as session:
         person = session.get(Person, 1)
@@ -296,7 +296,7 @@ def test_a_stale_object_is_a_failed_update(people: sa.Engine, log: Log) -> None:
 
 
 def test_upserts(people: sa.Engine, log: Log) -> None:
-    """Insert or update cannot be told apart; a row that was left alone is a duplicate."""
+    """Insert and update are indistinguishable; a row left unchanged is a duplicate."""
     fill(people, log, "a")
     insert = postgresql_insert if people.dialect.name == "postgresql" else sqlite_insert
     with Session(people) as session:
@@ -320,7 +320,7 @@ def test_upserts(people: sa.Engine, log: Log) -> None:
 
 
 def test_sql_as_text(people: sa.Engine, log: Log) -> None:
-    """A table that is written or read tells the class; one in a comment or literal does not."""
+    """The class is found by the written or read table, not by names in comments or literals."""
     fill(people, log, "a", "b")
     with people.connect() as connection:
         connection.execute(sa.text("UPDATE people SET score = 3 -- of notes"))
@@ -342,7 +342,7 @@ def test_sql_as_text(people: sa.Engine, log: Log) -> None:
 
 
 def test_a_cte_that_writes_is_a_write(postgres_database: str, log: Log) -> None:
-    """It looks like a SELECT."""
+    """It starts like a SELECT."""
     engine = sa.create_engine(postgres_database)
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Person, Note)
@@ -359,7 +359,7 @@ def test_a_cte_that_writes_is_a_write(postgres_database: str, log: Log) -> None:
 
 
 def test_reads_count_rows_as_they_are_fetched(people: sa.Engine, log: Log) -> None:
-    """All, one, none, a part; buffered and streamed; ORM, Core and driver SQL."""
+    """All, one, none or some rows; buffered and streamed; ORM, Core and driver SQL."""
     fill(people, log, *"abcde")
     every = sa.select(Person).order_by(Person.id)
     with Session(people) as session:
@@ -389,7 +389,7 @@ def test_reads_count_rows_as_they_are_fetched(people: sa.Engine, log: Log) -> No
 
 
 def test_a_result_that_is_dropped_ends_its_read(people: sa.Engine, log: Log) -> None:
-    """Nobody closed it."""
+    """It was never closed."""
     fill(people, log, *"abc")
     with Session(people) as session:
         result = session.execute(sa.select(PEOPLE))
@@ -400,7 +400,7 @@ def test_a_result_that_is_dropped_ends_its_read(people: sa.Engine, log: Log) -> 
 
 
 def test_loads_of_sqlalchemys_own_are_internal(people: sa.Engine, log: Log) -> None:
-    """Lazy loads, eager loads by a second SELECT, refreshes: off, unless asked for."""
+    """Lazy loads, eager loads by a second SELECT and refreshes are recorded only on request."""
     with Session(people) as session:
         session.add(Person(email="a", notes=[Note(body="x")]))
         session.commit()
@@ -422,7 +422,7 @@ def test_loads_of_sqlalchemys_own_are_internal(people: sa.Engine, log: Log) -> N
 
 
 def test_internal_loads_can_be_asked_for(tmp_path: Path, log: Log) -> None:
-    """`internal=True`."""
+    """The option is `internal=True`."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/people.db")
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Person, Note, internal=True)
@@ -438,7 +438,7 @@ def test_internal_loads_can_be_asked_for(tmp_path: Path, log: Log) -> None:
 
 
 def test_a_hit_of_the_identity_map_can_be_asked_for(tmp_path: Path, log: Log) -> None:
-    """`hits=True`; no statement is sent, so none is counted."""
+    """The option is `hits=True`; no statement is sent, so none is counted."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/people.db")
     Base.metadata.create_all(engine)
     original = Session.get
@@ -462,7 +462,7 @@ def test_a_hit_of_the_identity_map_can_be_asked_for(tmp_path: Path, log: Log) ->
 def test_async_reads_and_streams(
     driver: str, request: pytest.FixtureRequest, tmp_path: Path, log: Log
 ) -> None:
-    """The same counts on every asynchronous driver."""
+    """The counts are the same with every asynchronous driver."""
     if driver == "aiosqlite":
         url = f"sqlite+aiosqlite:///{tmp_path}/people.db"
     else:

@@ -1,4 +1,4 @@
-"""Values in the log are those that the database has: new, old, in keys, of every kind of type."""
+"""Logged values are the stored ones: new, old and in keys, for every kind of type."""
 
 import base64
 import dataclasses
@@ -43,7 +43,7 @@ class Rank(enum.IntEnum):
 
 
 class Salted(sa.TypeDecorator[str]):
-    """Encrypts, with another text each time."""
+    """Type that encrypts, with a different text each time."""
 
     impl = sa.String
     cache_ok = True
@@ -62,13 +62,13 @@ class Salted(sa.TypeDecorator[str]):
 
 
 class SaltedBytes(Salted):
-    """The same, where what is sent is not what the type's own code returns."""
+    """The same, if the sent value is not what the type's own code returns."""
 
     impl = sa.JSON
 
 
 class Lower(sa.TypeDecorator[str]):
-    """Normalises."""
+    """Type that normalises."""
 
     impl = sa.String
     cache_ok = True
@@ -80,55 +80,55 @@ class Lower(sa.TypeDecorator[str]):
 
 
 class ByValue(sa.TypeDecorator[Colour]):
-    """An enumeration inside a type of one's own."""
+    """An enumeration inside a custom type."""
 
     impl = sa.String
     cache_ok = True
 
     def process_bind_param(self, value: Colour | None, dialect: sa.Dialect) -> str | None:
-        """Its value."""
+        """Return the value."""
         del dialect
         return None if value is None else value.value
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Colour | None:
-        """The member."""
+        """Return the member."""
         del dialect
         return None if value is None else Colour(value)
 
 
 class Point(sa.types.UserDefinedType[tuple[int, int]]):
-    """A type of one's own from the ground."""
+    """A custom type without a base type."""
 
     cache_ok = True
 
     def get_col_spec(self, **_: Any) -> str:
-        """Text."""
+        """Return TEXT."""
         return "VARCHAR(20)"
 
     def bind_processor(self, dialect: sa.Dialect) -> Any:
-        """Two numbers as text."""
+        """Convert two numbers to text."""
         del dialect
         return lambda value: None if value is None else f"{value[0]};{value[1]}"
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
-        """And back."""
+        """Convert text to two numbers."""
         del dialect, coltype
         return lambda text: None if text is None else tuple(map(int, text.split(";")))
 
 
 class Shouted(sa.TypeDecorator[str]):
-    """The database computes what is stored."""
+    """Type whose stored value is computed by the database."""
 
     impl = sa.String
     cache_ok = True
 
     def bind_expression(self, bindvalue: Any) -> Any:
-        """In capitals."""
+        """Convert to capitals."""
         return sa.func.upper(bindvalue)
 
 
 class Thing(Base):
-    """A column for each kind of type that every database has."""
+    """A class with a column for each type that every database supports."""
 
     __tablename__ = "things"
 
@@ -170,18 +170,18 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path, log: Log) -> Iterator
 
 
 def changes(log: Log) -> dict[str, Any]:
-    """The changes of the last write."""
+    """Return the changes of the last write."""
     told = [record["data_details"]["fields_changed"] for record in log.records()]
     found: dict[str, Any] = [one for one in told if one is not None][-1]
     return found
 
 
 class OwnId(uuid.UUID):
-    """A subclass, as value objects are made."""
+    """A subclass, as used for value objects."""
 
 
 class Word(str):
-    """A text with a class."""
+    """A subclass of str."""
 
     __slots__ = ()
 
@@ -215,7 +215,7 @@ VALUES: list[tuple[str, Any, Any]] = [
 def test_what_was_stored_is_logged_by_every_way_and_again_as_old(
     engine: sa.Engine, log: Log, column: str, value: Any, stored: Any
 ) -> None:
-    """By flush and by Core; as new, and as old of a row that another session loaded."""
+    """By flush and by Core; as new value, and as old value of a row another session loaded."""
     with Session(engine) as session:
         session.add(Thing(id=1, **{column: value}))
         session.commit()
@@ -234,7 +234,7 @@ def test_what_was_stored_is_logged_by_every_way_and_again_as_old(
 
 
 def test_a_sealed_value_is_nowhere_in_plain(engine: sa.Engine, log: Log) -> None:
-    """What was sent is there where it is seen; what differs each time has no old value."""
+    """The sent value is logged if it was seen; a value that differs each time has no old value."""
     with Session(engine) as session:
         session.add(Thing(id=1, diary="tulip", sealed="daisy"))
         session.commit()
@@ -242,7 +242,7 @@ def test_a_sealed_value_is_nowhere_in_plain(engine: sa.Engine, log: Log) -> None
     with engine.connect() as connection:
         row = connection.exec_driver_sql("SELECT diary FROM things").one()
     assert sent == row.diary
-    assert changes(log)["sealed"] == {}  # SQLAlchemy changes it once more on its way
+    assert changes(log)["sealed"] == {}  # SQLAlchemy converts it once more before sending
     with Session(engine) as session:
         session.get_one(Thing, 1).diary = "rose"
         session.flush()
@@ -260,7 +260,7 @@ def test_a_sealed_value_is_nowhere_in_plain(engine: sa.Engine, log: Log) -> None
 
 
 def test_what_the_database_computes_from_a_value_is_unknown(engine: sa.Engine, log: Log) -> None:
-    """`bind_expression`: the value that is sent is not the one that is stored."""
+    """`bind_expression`: the sent value is not the stored one."""
     with Session(engine) as session:
         session.add(Thing(id=1, loud="hey"))
         session.commit()
@@ -271,7 +271,7 @@ def test_what_the_database_computes_from_a_value_is_unknown(engine: sa.Engine, l
 def test_a_value_that_changes_later_is_logged_as_it_was_written(
     engine: sa.Engine, log: Log
 ) -> None:
-    """Dictionaries, lists, bytes and pickled objects; each flush has its own."""
+    """Dictionaries, lists, bytes and pickled objects; each flush logs its own state."""
     blob = bytearray(b"one")
     with Session(engine) as session:
         thing = Thing(id=1, data={"n": 1}, box={"n": 1}, row=[1], dump={"n": 1}, blob=blob)
@@ -281,7 +281,7 @@ def test_a_value_that_changes_later_is_logged_as_it_was_written(
         thing.box["n"] = 2
         thing.row.append(2)
         session.flush()
-        thing.data["n"] = dump["n"] = 99  # plain dictionaries: never written
+        thing.data["n"] = dump["n"] = 99  # plain dictionaries: the change is never written
         blob += b"x"
         session.commit()
     created, updated = (r["data_details"]["fields_changed"] for r in log.records())
@@ -295,7 +295,7 @@ def test_a_value_that_changes_later_is_logged_as_it_was_written(
 
 
 def test_json_null_is_null(engine: sa.Engine, log: Log) -> None:
-    """Not the text of a Python object."""
+    """It is not the text of a Python object."""
     with Session(engine) as session:
         session.add(Thing(id=1, data=sa.JSON.NULL))
         session.commit()
@@ -304,17 +304,17 @@ def test_json_null_is_null(engine: sa.Engine, log: Log) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Money:
-    """A value object that SQLite's driver knows how to adapt."""
+    """A value object that SQLite's driver can adapt."""
 
     cents: int
 
     def __conform__(self, protocol: object) -> int | None:
-        """Its cents."""
+        """Return the amount in cents."""
         return self.cents if protocol is sqlite3.PrepareProtocol else None
 
 
 class Account(Base):
-    """A column without a type of its own for its values."""
+    """A column whose type does not fit its values."""
 
     __tablename__ = "accounts"
 
@@ -323,7 +323,7 @@ class Account(Base):
 
 
 def test_a_value_that_the_driver_adapts_is_logged_adapted(tmp_path: Path, log: Log) -> None:
-    """SQLite's `__conform__` and registered adapters."""
+    """True for SQLite's `__conform__` and for registered adapters."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/accounts.db")
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Account)
@@ -336,7 +336,7 @@ def test_a_value_that_the_driver_adapts_is_logged_adapted(tmp_path: Path, log: L
 
 
 class OnPostgres(DeclarativeBase):
-    """Tables that only PostgreSQL can have."""
+    """Tables that only PostgreSQL supports."""
 
 
 class Visit(OnPostgres):
@@ -353,7 +353,7 @@ class Visit(OnPostgres):
 
 @pytest.fixture
 def in_new_york(postgres_database: str, log: Log) -> Iterator[sa.Engine]:
-    """A captured database whose sessions are in another time zone than UTC."""
+    """A captured database whose sessions use a time zone other than UTC."""
     del log
     options = {"options": "-c timezone=America/New_York"}
     engine = sa.create_engine(postgres_database, connect_args=options)
@@ -367,7 +367,7 @@ def in_new_york(postgres_database: str, log: Log) -> Iterator[sa.Engine]:
 def test_a_time_without_a_zone_is_the_instant_that_the_table_has(
     in_new_york: sa.Engine, log: Log
 ) -> None:
-    """It counts in the session's zone, which may change; so does the other way round."""
+    """It is in the session's time zone, which may change; and vice versa."""
     moment = dt.datetime(2026, 3, 1, 10)
     for zone in ("America/New_York", "Asia/Tokyo"):
         with Session(in_new_york) as session:
@@ -384,7 +384,7 @@ def test_a_time_without_a_zone_is_the_instant_that_the_table_has(
 
 
 def test_arrays_are_what_their_items_are(in_new_york: sa.Engine, log: Log) -> None:
-    """Enumerations by their names, and any depth."""
+    """Enumerations are logged by name, at any depth."""
     with Session(in_new_york) as session:
         session.add(Visit(colours=[Colour.RED, Colour.BLUE], grid=[[1, 2], [3, 4]]))
         session.commit()
@@ -394,7 +394,7 @@ def test_arrays_are_what_their_items_are(in_new_york: sa.Engine, log: Log) -> No
 
 @pytest.fixture
 def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The process's own time zone is Tokyo's."""
+    """Set the process's time zone to Tokyo's."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     yield
@@ -408,7 +408,7 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def test_asyncpg_takes_a_time_without_a_zone_for_the_processs(
     postgres_database: str, log: Log
 ) -> None:
-    """It converts before it sends, so the session's zone does not matter."""
+    """It converts before sending, so the session's time zone does not matter."""
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
     engine = create_async_engine(postgres_database.replace("psycopg", "asyncpg"))
@@ -425,17 +425,17 @@ async def test_asyncpg_takes_a_time_without_a_zone_for_the_processs(
 
 
 class NAType:
-    """What pandas calls missing, by its name."""
+    """pandas' missing value, recognised by its name."""
 
 
 class NumpyLike:
-    """What numpy's scalars and arrays share."""
+    """The common interface of numpy's scalars and arrays."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
 
     def tolist(self) -> Any:
-        """The plain value."""
+        """Return the plain value."""
         return self._value
 
 
@@ -458,7 +458,7 @@ NumpyLike.__module__ = "numpy"
     ],
 )
 def test_nearly_plain_values_become_plain(value: Any, expected: Any) -> None:
-    """The same value, of the type that it is a kind of."""
+    """The value is the same, of the plain base type."""
     found = plain(value)
     assert found == expected
     assert type(found) is type(expected)

@@ -1,4 +1,4 @@
-"""`leadlog.capture` on every kind of target, beside the application's own code."""
+"""`leadlog.capture` works on every kind of target, alongside the application's own code."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
 
 
 class Customer(Base):
-    """A mapped class of an application that knows nothing of leads."""
+    """A mapped class of an application without leads."""
 
     __tablename__ = "customers"
 
@@ -57,7 +57,7 @@ def engine(tmp_path: Any) -> Iterator[sa.Engine]:
 
 
 def outcomes(logged: Logged) -> list[tuple[str, str, str]]:
-    """Event name, entity and outcome of every record, in order."""
+    """Return event name, entity and outcome of every record, in order."""
     return [
         (
             event["event_name"],
@@ -70,7 +70,7 @@ def outcomes(logged: Logged) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("kind", ["engine", "sessionmaker"])
 def test_what_a_session_writes_is_recorded(engine: sa.Engine, kind: str, logged: Logged) -> None:
-    """With the outcome that the database had; other classes are left alone."""
+    """The outcome is the database's; other classes are not captured."""
     sessions = sessionmaker(engine)
     handle = leadlog.capture(engine if kind == "engine" else sessions, Customer)
     with sessions() as session:
@@ -94,7 +94,7 @@ def test_what_a_session_writes_is_recorded(engine: sa.Engine, kind: str, logged:
 async def test_async_sessions(
     kind: str, database: str, tmp_path: Any, request: pytest.FixtureRequest, logged: Logged
 ) -> None:
-    """The same on aiosqlite and on psycopg's asynchronous side."""
+    """The same is true for aiosqlite and psycopg's asynchronous mode."""
     url = f"sqlite+aiosqlite:///{tmp_path}/app.db"
     if database == "postgresql":
         url = request.getfixturevalue("postgres_database")
@@ -121,7 +121,7 @@ async def test_async_sessions(
 
 
 def test_two_engines_do_not_mix(engine: sa.Engine, tmp_path: Any, logged: Logged) -> None:
-    """The classes are the same, the handle is one engine's."""
+    """The classes are the same, but the handle is for one engine."""
     other = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
     Base.metadata.create_all(other)
     handle = leadlog.capture(engine, Customer)
@@ -134,7 +134,7 @@ def test_two_engines_do_not_mix(engine: sa.Engine, tmp_path: Any, logged: Logged
 
 
 def test_captured_twice_is_recorded_once(engine: sa.Engine, logged: Logged) -> None:
-    """Two captures of an engine share its hooks; the last release takes them off."""
+    """Two captures of an engine share its hooks; the last release removes them."""
     first = leadlog.capture(engine, Customer)
     second = leadlog.capture(engine, Customer, Unwatched)
     with Session(engine) as session:
@@ -155,7 +155,7 @@ def test_captured_twice_is_recorded_once(engine: sa.Engine, logged: Logged) -> N
 
 
 def test_a_class_is_captured_on_engines_made_later(tmp_path: Any, logged: Logged) -> None:
-    """`capture(MyModel)` names no engine: any, also one that does not exist yet."""
+    """`capture(MyModel)` names no engine: it applies to any, including later ones."""
     handle = leadlog.capture(Customer)
     engines = [sa.create_engine(f"sqlite:///{tmp_path}/{name}.db") for name in ("one", "two")]
     for engine in engines:
@@ -175,14 +175,14 @@ def test_a_class_is_captured_on_engines_made_later(tmp_path: Any, logged: Logged
 
 
 class OwnSession(Session):
-    """A session class as applications make them."""
+    """A session class as defined by applications."""
 
 
 @pytest.mark.parametrize("target", [OwnSession, sessionmaker(class_=OwnSession)])
 def test_a_session_class_stands_for_its_engines(
     target: Any, engine: sa.Engine, tmp_path: Any, logged: Logged
 ) -> None:
-    """Those that its sessions use, from the first time on; other sessions' engines do not."""
+    """The engines of its sessions are captured from their first use; other sessions' are not."""
     other = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
     Base.metadata.create_all(other)
     handle = leadlog.capture(target, Customer)
@@ -232,7 +232,7 @@ def test_a_scoped_session_and_several_binds(
     ],
 )
 def test_what_cannot_be_captured(target: Any, classes: Any, message: str) -> None:
-    """The error names the value and what to give."""
+    """The error names the value and the valid targets."""
     with pytest.raises(TypeError, match=message):
         leadlog.capture(target, *classes)
     assert UOWTransaction.execute is SQLALCHEMYS_EXECUTE
@@ -248,14 +248,14 @@ def test_what_cannot_be_captured(target: Any, classes: Any, message: str) -> Non
     ],
 )
 def test_bad_options(engine: sa.Engine, options: Any, message: str) -> None:
-    """The error names the value and what would do, and nothing is captured."""
+    """The error names the value and the valid ones, and nothing is captured."""
     with pytest.raises(ValueError, match=message):
         leadlog.capture(engine, Customer, **options)
     assert "do_commit" not in vars(engine.dialect)
 
 
 def test_a_password_in_the_url_appears_nowhere(postgres_database: str, logged: Logged) -> None:
-    """Neither in the handle's repr nor in a record of a connection that fails."""
+    """It is neither in the handle's repr nor in a record of a failed connection."""
     url = sa.make_url(postgres_database).set(password="hunter2secret", database="missing")
     engine = sa.create_engine(url)
     handle = leadlog.capture(engine, Customer)
@@ -267,7 +267,7 @@ def test_a_password_in_the_url_appears_nowhere(postgres_database: str, logged: L
 
 
 def test_threads_and_tasks_do_not_mix(postgres_database: str, logged: Logged) -> None:
-    """Sessions of many threads at once: each record has its own transaction and outcome."""
+    """With sessions in many threads, each record has its own transaction and outcome."""
     engine = sa.create_engine(postgres_database)
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Customer)
@@ -294,7 +294,7 @@ def test_threads_and_tasks_do_not_mix(postgres_database: str, logged: Logged) ->
 
 
 def test_every_way_to_the_driver_is_counted(engine: sa.Engine, logged: Logged) -> None:
-    """Semi-private in SQLAlchemy: one, many, without parameters, and one that fails."""
+    """Semi-private in SQLAlchemy: one row, many, no parameters, and a failure."""
     handle = leadlog.capture(engine, Customer)
     with leadlog.monitor_performance("queries"), engine.connect() as connection:
         insert = sa.insert(Customer)
@@ -311,7 +311,7 @@ def test_every_way_to_the_driver_is_counted(engine: sa.Engine, logged: Logged) -
 
 
 def test_a_hook_configures_no_mapper(engine: sa.Engine, logged: Logged) -> None:
-    """That is the application's to do, when all of its classes are there."""
+    """That is left to the application, once all of its classes are defined."""
 
     class Own(DeclarativeBase):
         pass

@@ -1,8 +1,10 @@
-"""SQL as text: what it does to tables and transactions, whatever stands around it."""
+"""SQL text is recorded by its effect on tables and transactions, whatever surrounds it."""
 
 import logging
 from typing import Any
 
+import psycopg
+import psycopg.sql
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -83,7 +85,7 @@ READS = [
 
 
 def told(text: str, dialect: str, table: str = "notes") -> list[tuple[str, bool]]:
-    """What a text does to one table."""
+    """Return what a text does to one table."""
     return [(m.kind, m.conflicts) for m in sql.mentions(text, dialect) if m.table == table]
 
 
@@ -91,14 +93,14 @@ def told(text: str, dialect: str, table: str = "notes") -> list[tuple[str, bool]
 def test_a_write_in_text_has_the_operation_that_it_is(
     dialect: str, text: str, kind: str, conflicts: bool
 ) -> None:
-    """Each statement that may change rows, in the words of its own server."""
+    """Each statement that may change rows, in the syntax of its server."""
     assert told(text, dialect) == [(kind, conflicts)]
     assert sql.writes(text)
 
 
 @pytest.mark.parametrize(("dialect", "text"), READS)
 def test_a_read_in_text_is_a_read(dialect: str, text: str) -> None:
-    """Also where rows go elsewhere, and where a comment or literal looks like a write."""
+    """Also if rows are sent elsewhere, and if a comment or literal looks like a write."""
     assert told(text, dialect) == [("read", False)]
     assert told(text, dialect, "people") == []
     assert not sql.writes(text)
@@ -122,7 +124,7 @@ def test_what_touches_no_row_of_a_table_is_nothing(text: str) -> None:
 
 
 def test_several_tables_and_statements_of_one_text() -> None:
-    """Every write counts; its table is told with the schema that the text names."""
+    """Every write counts; its table has the schema that the text names."""
     text = (
         "WITH gone AS (DELETE FROM a.notes RETURNING *) INSERT INTO b.old SELECT * FROM gone; "
         "TRUNCATE people, c.marks"
@@ -162,14 +164,14 @@ CONTROL = [
 def test_comments_hide_no_transaction_control(
     before: str, control: tuple[str, tuple[str, str]], behind: str
 ) -> None:
-    """In front, behind, and with another statement in them."""
+    """In front, behind, and with another statement inside."""
     text, expected = control
     assert sql.controls(f"{before}{text} {behind}") == (expected,)
 
 
 @given(COMMENTS, st.sampled_from(WRITES), COMMENTS)
 def test_comments_hide_no_write(before: str, write: Any, behind: str) -> None:
-    """The same records as without them."""
+    """The records are the same as without comments."""
     dialect, text, kind, conflicts = write
     text = f"{before}{text}\n{behind}"
     assert told(text, dialect) == [(kind, conflicts)]
@@ -180,26 +182,26 @@ def test_comments_hide_no_write(before: str, write: Any, behind: str) -> None:
     "text", ["SELECT 'COMMIT'", "COMMIT PREPARED 'x'", "UPDATE t SET a = '; ROLLBACK'", "/* COMMIT"]
 )
 def test_what_only_looks_like_transaction_control(text: str) -> None:
-    """A literal, an open comment, and the end of another transaction."""
+    """A literal, an unclosed comment, and the end of another transaction."""
     assert sql.controls(text) == ()
 
 
 def test_a_nested_comment_ends_where_postgresql_ends_it() -> None:
-    """And where nothing closes the inner one, at the first end."""
+    """If the inner one is not closed, it ends at the first end."""
     assert sql.writes("/* a /* b */ c */ DELETE FROM notes")
     assert sql.writes("/* a /* b */ DELETE FROM notes")
 
 
 @given(st.text())
 def test_any_text_can_be_asked(text: str) -> None:
-    """What is not SQL touches nothing, and raises nothing."""
+    """A text that is not SQL touches nothing, and raises nothing."""
     sql.mentions(text, LITE)
     sql.controls(text)
     sql.writes(text)
 
 
 def test_the_parser_is_silent(caplog: pytest.LogCaptureFixture) -> None:
-    """Its warnings are nothing that an application can do anything about."""
+    """The application could not do anything about its warnings."""
     with caplog.at_level(logging.DEBUG):
         sql.mentions("REPLACE INTO notes VALUES (17, 'silent')", LITE)
         sql.mentions("CALL silent(1)", PG)
@@ -219,7 +221,7 @@ TAGS = [
 def test_a_tagged_statement_is_recorded_as_without_the_tag(
     people: sa.Engine, log: Log, tag: str
 ) -> None:
-    """A listener tags ORM, Core, text and savepoints; records and outcomes stay the same."""
+    """A listener tags ORM, Core, text and savepoints; records and outcomes are unchanged."""
 
     def tagging(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> Any:
         return tag.format(statement), parameters
@@ -256,7 +258,7 @@ MERGE = (
 
 
 def test_statements_in_text_on_postgresql(postgres_database: str, log: Log) -> None:
-    """What the server takes: TRUNCATE, an upsert, MERGE, COPY, a CTE that writes, SELECT INTO."""
+    """TRUNCATE, an upsert, MERGE, COPY, a CTE that writes, SELECT INTO."""
     engine = sa.create_engine(postgres_database)
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Note)
@@ -288,7 +290,7 @@ def test_statements_in_text_on_postgresql(postgres_database: str, log: Log) -> N
 
 
 def test_statements_in_text_on_sqlite(tmp_path: Any, log: Log) -> None:
-    """REPLACE and its like are upserts; a TRUNCATE there is a DELETE."""
+    """REPLACE and similar are upserts; TRUNCATE is a DELETE there."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/notes.db")
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Note)
@@ -305,3 +307,27 @@ def test_statements_in_text_on_sqlite(tmp_path: Any, log: Log) -> None:
         ("note.create", "committed", 0),
         ("note.create", "committed", 0),
     ]
+
+
+@pytest.mark.parametrize("form", ["composed", "bytes"])
+def test_sql_in_a_form_of_the_drivers_own(postgres_database: str, log: Log, form: str) -> None:
+    """psycopg takes SQL that it has put together itself, and bytes; both are read."""
+    composed = psycopg.sql.SQL("INSERT INTO {} (id) VALUES (1)").format(
+        psycopg.sql.Identifier("notes")
+    )
+    statement: Any = composed if form == "composed" else b"INSERT INTO notes (id) VALUES (1)"
+    engine = sa.create_engine(postgres_database)
+    Base.metadata.create_all(engine)
+    handle = leadlog.capture(engine, Note)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    assert log.told() == [("note.create", "committed", 1), ("note.create", "failed", None)]
+    assert log.records()[1]["operation_details"]["statement"] == (
+        'INSERT INTO "notes" (id) VALUES (?)'
+        if form == "composed"
+        else "INSERT INTO notes (id) VALUES (?)"
+    )
+    handle.release()
+    engine.dispose()

@@ -1,4 +1,4 @@
-"""The outcome on the record is what the database did: one test for each trap of transactions."""
+"""The recorded outcome is the database's: one test for each trap of transactions."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ from tests.capture.people import LATE, Base, Late, Log, Note, Person
 
 
 def there(engine: sa.Engine, kind: type[Base] = Person) -> int:
-    """How many rows another connection sees."""
+    """Return the number of rows that another connection sees."""
     plain = sa.create_engine(engine.url)
     with plain.connect() as connection:
         count = connection.execute(sa.select(sa.func.count()).select_from(kind.__table__)).scalar()
@@ -25,7 +25,7 @@ def there(engine: sa.Engine, kind: type[Base] = Person) -> int:
 
 
 def test_a_released_savepoint_is_not_committed(people: sa.Engine, log: Log) -> None:
-    """It waits for the transaction around it."""
+    """It waits for the enclosing transaction."""
     with Session(people) as session:
         session.add(Person(email="a"))
         session.flush()
@@ -38,7 +38,7 @@ def test_a_released_savepoint_is_not_committed(people: sa.Engine, log: Log) -> N
 
 
 def test_close_without_commit_is_a_rollback(people: sa.Engine, log: Log) -> None:
-    """No event of the Session says so."""
+    """No event of the Session reports it."""
     with Session(people) as session:
         session.add(Person(email="a"))
         session.flush()
@@ -46,7 +46,7 @@ def test_close_without_commit_is_a_rollback(people: sa.Engine, log: Log) -> None
 
 
 def test_an_external_transaction_decides(people: sa.Engine, log: Log) -> None:
-    """A Session's commit on a connection that somebody else began commits nothing."""
+    """A Session's commit on a connection whose transaction it did not begin commits nothing."""
     with people.connect() as connection:
         transaction = connection.begin()
         with Session(connection, join_transaction_mode="rollback_only") as session:
@@ -73,7 +73,7 @@ def test_two_binds_have_an_end_each(people: sa.Engine, tmp_path: Path, log: Log)
         session.add_all([Late(code=1), Late(code=1)])
         with pytest.raises(sa.exc.IntegrityError):
             session.commit()
-    first = "committed" if there(other) else "rolled_back"  # the order is not SQLAlchemy's to say
+    first = "committed" if there(other) else "rolled_back"  # the order is not defined by SQLAlchemy
     assert log.outcomes() == {("person.create", first): 1, ("late.create", "commit_failed"): 2}
     assert there(people, Late) == 0
     handle.release()
@@ -81,7 +81,7 @@ def test_two_binds_have_an_end_each(people: sa.Engine, tmp_path: Path, log: Log)
 
 
 def test_textual_transaction_control_counts(people: sa.Engine, log: Log) -> None:
-    """COMMIT as text commits, whatever `rollback()` says afterwards; savepoints too."""
+    """COMMIT as text commits, whatever a later `rollback()` does; savepoints too."""
     insert = sa.insert(Person.__table__).values(email="a", kind="person", version=1)
     with people.connect() as connection:
         connection.execute(insert)
@@ -103,7 +103,7 @@ def test_textual_transaction_control_counts(people: sa.Engine, log: Log) -> None
 
 
 def test_a_savepoint_without_a_transaction(tmp_path: Path, log: Log) -> None:
-    """Python's sqlite3 sends no BEGIN before SAVEPOINT, so that its RELEASE is a COMMIT."""
+    """Python's sqlite3 sends no BEGIN before SAVEPOINT, so the RELEASE is a COMMIT."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/people.db")
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Person)
@@ -128,7 +128,7 @@ def autocommit(people: sa.Engine) -> sa.Engine:
 def test_with_autocommit_rollback_undoes_nothing(
     autocommit: sa.Engine, people: sa.Engine, log: Log
 ) -> None:
-    """The row is there before `rollback()`, and after it."""
+    """The row exists before and after `rollback()`."""
     with Session(autocommit) as session:
         session.add(Person(email="a"))
         session.flush()
@@ -140,7 +140,7 @@ def test_with_autocommit_rollback_undoes_nothing(
 def test_with_autocommit_a_failing_flush_may_have_written(
     autocommit: sa.Engine, people: sa.Engine, log: Log
 ) -> None:
-    """Which rows, nobody knows: unknown, not failed. One object alone is failed."""
+    """It is unknown which rows were: unknown, not failed. A single object is failed."""
     with Session(autocommit) as session:
         session.add(Person(id=1, email="a"))
         session.commit()
@@ -160,7 +160,7 @@ def test_with_autocommit_a_failing_flush_may_have_written(
 
 
 def test_a_connection_that_is_dropped_rolls_back(people: sa.Engine, log: Log) -> None:
-    """Garbage-collected, or invalidated: only the pool hears of it."""
+    """Garbage collection and invalidation are visible only to the pool."""
     connection = people.connect()
     connection.execute(sa.insert(Person.__table__).values(email="a", kind="person", version=1))
     del connection
@@ -175,7 +175,7 @@ def test_a_connection_that_is_dropped_rolls_back(people: sa.Engine, log: Log) ->
 
 
 def test_a_pool_that_does_not_reset_keeps_the_transaction(tmp_path: Path, log: Log) -> None:
-    """The next user of the connection commits what the last one wrote."""
+    """The next user of the connection commits the previous user's writes."""
     engine = sa.create_engine(
         f"sqlite:///{tmp_path}/people.db", poolclass=sa.pool.StaticPool, pool_reset_on_return=None
     )
@@ -184,7 +184,7 @@ def test_a_pool_that_does_not_reset_keeps_the_transaction(tmp_path: Path, log: L
     values = {"email": "a", "kind": "person", "version": 1}
     raw = engine.connect()
     raw.execute(sa.insert(Person.__table__).values(values))
-    raw._transaction = None  # as an application that forgets it, without a ROLLBACK
+    raw._transaction = None  # like an application that forgets it, without a ROLLBACK
     raw.close()
     assert log.told() == []
     with engine.connect() as connection:
@@ -196,7 +196,7 @@ def test_a_pool_that_does_not_reset_keeps_the_transaction(tmp_path: Path, log: L
 
 
 def test_a_commit_that_sqlite_refuses(tmp_path: Path, log: Log) -> None:
-    """A reader keeps COMMIT from the file: the transaction goes on until it is rolled back."""
+    """A reader prevents the COMMIT: the transaction continues until it is rolled back."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/people.db", connect_args={"timeout": 0})
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Person)
@@ -236,7 +236,7 @@ def test_two_phases(postgres_database: str, log: Log) -> None:
 
 
 def killed(engine: sa.Engine, process: int) -> None:
-    """Ends a backend of PostgreSQL, as an administrator does."""
+    """Terminate a backend of PostgreSQL, as an administrator does."""
     with engine.connect() as connection:
         connection.execute(
             sa.text("SELECT pg_terminate_backend(:process, 5000)"), {"process": process}
@@ -244,7 +244,7 @@ def killed(engine: sa.Engine, process: int) -> None:
 
 
 def test_a_killed_backend_has_rolled_back(postgres_database: str, log: Log) -> None:
-    """No COMMIT was sent, so nothing can be there; the statement that met the end failed."""
+    """No COMMIT was sent, so nothing can be stored; the interrupted statement failed."""
     engine = sa.create_engine(postgres_database)
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Person)
@@ -265,7 +265,7 @@ def test_a_killed_backend_has_rolled_back(postgres_database: str, log: Log) -> N
 def test_a_backend_killed_before_commit_leaves_the_outcome_unknown(
     postgres_database: str, log: Log
 ) -> None:
-    """COMMIT was sent and never answered: nobody knows."""
+    """COMMIT was sent without a response, so the outcome is unknown."""
     engine = sa.create_engine(postgres_database)
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Person)
@@ -282,13 +282,45 @@ def test_a_backend_killed_before_commit_leaves_the_outcome_unknown(
 
 @pytest.fixture(params=["psycopg", "asyncpg"])
 def async_url(request: pytest.FixtureRequest, postgres_database: str) -> str:
-    """PostgreSQL by both asynchronous drivers."""
+    """PostgreSQL with both asynchronous drivers."""
     return postgres_database.replace("+psycopg:", f"+{request.param}:")
+
+
+def in_two_phases(engine: sa.Engine, last: str) -> None:
+    """Prepares a transaction, and then commits it, rolls it back or loses its connection."""
+    with engine.connect() as connection:
+        transaction = connection.begin_twophase("a")
+        connection.execute(sa.insert(Person).values(email="a", version=1))
+        transaction.prepare()
+        getattr(connection if last == "invalidate" else transaction, last)()
+    if last == "invalidate":
+        with engine.connect() as connection:
+            connection.commit_prepared("a", recover=True)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("last", "outcome"),
+    [("commit", "committed"), ("rollback", "rolled_back"), ("invalidate", "unknown")],
+)
+async def test_a_prepared_transaction_outlives_its_connection(
+    async_url: str, log: Log, last: str, outcome: str
+) -> None:
+    """Whoever asks for it commits it later, so that a lost connection decides nothing."""
+    engine = create_async_engine(async_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    handle = leadlog.capture(engine, Person)
+    async with engine.connect() as connection:
+        await connection.run_sync(lambda inner: in_two_phases(inner.engine, last))
+    assert log.told() == [("person.create", outcome, 1)]
+    handle.release()
+    await engine.dispose()
 
 
 @pytest.mark.asyncio
 async def test_a_cancelled_statement(async_url: str, log: Log) -> None:
-    """Cancellation closes the connection: rolled back, and no journal is left."""
+    """Cancellation closes the connection: rolled back, and no journal remains."""
     engine = create_async_engine(async_url)
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
@@ -324,7 +356,7 @@ async def _sleeps(engine: Any) -> bool:
 @pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
 @pytest.mark.asyncio
 async def test_an_async_connection_that_is_dropped(async_url: str, log: Log) -> None:
-    """The collector cannot send a ROLLBACK; it terminates the connection, which is one."""
+    """The collector cannot send a ROLLBACK; it terminates the connection, which rolls back."""
     engine = create_async_engine(async_url)
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
@@ -340,7 +372,7 @@ async def test_an_async_connection_that_is_dropped(async_url: str, log: Log) -> 
 
 
 def test_no_journal_survives(people: sa.Engine, log: Log) -> None:
-    """However a session ends, its connection goes back without pending writes."""
+    """However a session ends, its connection is returned without pending writes."""
     ends: Iterator[str] = iter(("commit", "rollback", "close"))
     for end in ends:
         session = Session(people)

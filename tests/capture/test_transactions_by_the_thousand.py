@@ -1,4 +1,4 @@
-"""Ten thousand random transactions on eight databases: the log says what became of the tables."""
+"""Ten thousand random transactions on eight databases: log and tables agree."""
 
 import os
 import random
@@ -23,7 +23,7 @@ ON_POSTGRESQL = ("postgresql", "postgresql_autocommit", "psycopg_async", "asyncp
 def test_no_transaction_is_told_otherwise_than_it_was(
     place: Place, request: pytest.FixtureRequest
 ) -> None:
-    """Replay gives the tables; on PostgreSQL, the log also says what the server's own log says."""
+    """Replay gives the tables; on PostgreSQL, the log also agrees with the server's own log."""
     kind = request.node.callspec.params["place"]
     seed = random.randrange(1 << 32)
     rng = random.Random(seed)
@@ -38,7 +38,7 @@ def test_no_transaction_is_told_otherwise_than_it_was(
             if decoder is not None:
                 decoder.transactions()
             with logging_to_memory() as log, warnings.catch_warnings():
-                warnings.simplefilter("ignore", SAWarning)  # of what schedules leave half done
+                warnings.simplefilter("ignore", SAWarning)  # for what schedules leave incomplete
                 place.run(schedule)
                 records = log.records()
             with place.oracle.connect() as connection:

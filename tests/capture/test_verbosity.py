@@ -1,4 +1,4 @@
-"""What may be left out: operations, reads, columns, and the millionth change."""
+"""Operations, reads and columns can be left out, and excess changes are counted."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from tests.capture.people import Base, Log, Note, Person
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Any:
-    """An engine that nothing captures yet."""
+    """An uncaptured engine."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/people.db")
     Base.metadata.create_all(engine)
     yield engine
@@ -24,7 +24,7 @@ def plain(tmp_path: Path) -> Any:
 
 
 def work(engine: sa.Engine) -> None:
-    """Creates, reads, changes and deletes, by objects and by statements."""
+    """Create, read, change and delete, with objects and with statements."""
     with Session(engine) as session:
         person = Person(email="a")
         session.add(person)
@@ -41,7 +41,7 @@ def work(engine: sa.Engine) -> None:
 
 @pytest.mark.parametrize("chosen", ["create", "read", "update", "delete"])
 def test_operations_can_be_chosen(plain: sa.Engine, log: Log, chosen: str) -> None:
-    """Only those are recorded, what fails included."""
+    """Only those are recorded, including failures."""
     handle = leadlog.capture(plain, Person, Note, operations=[chosen])
     work(plain)
     with Session(plain) as session, pytest.raises(sa.exc.IntegrityError):
@@ -52,7 +52,7 @@ def test_operations_can_be_chosen(plain: sa.Engine, log: Log, chosen: str) -> No
 
 
 def test_classes_can_be_chosen(plain: sa.Engine, log: Log) -> None:
-    """Statements on the tables of others are not recorded."""
+    """Statements on other classes' tables are not recorded."""
     handle = leadlog.capture(plain, Note)
     work(plain)
     handle.release()
@@ -60,7 +60,7 @@ def test_classes_can_be_chosen(plain: sa.Engine, log: Log) -> None:
 
 
 def test_values_of_excluded_columns_appear_nowhere(plain: sa.Engine, log: Log) -> None:
-    """Their names do: that they were written is no secret."""
+    """Their names do appear: it is no secret that they were written."""
     handle = leadlog.capture(plain, Person, exclude=["email"])
     secret = "hidden-value-4711"
     with Session(plain) as session:
@@ -91,7 +91,7 @@ def test_values_of_excluded_columns_appear_nowhere(plain: sa.Engine, log: Log) -
 
 
 def test_reads_can_be_sampled(plain: sa.Engine, log: Log) -> None:
-    """The records say which share of the reads they stand for."""
+    """The records contain the share of reads that they stand for."""
     handle = leadlog.capture(plain, Person, read_sample=0.25)
     random.seed(3)
     with Session(plain) as session:
@@ -104,7 +104,7 @@ def test_reads_can_be_sampled(plain: sa.Engine, log: Log) -> None:
 
 
 def test_only_slow_reads(plain: sa.Engine, log: Log) -> None:
-    """`read_sample=0` with a limit: nothing but the slow ones, each standing for itself."""
+    """`read_sample=0` with a limit records only the slow reads, with a rate of 1."""
     handle = leadlog.capture(plain, Person, read_sample=0, slow_read_ms=50)
     slow = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) "
@@ -120,7 +120,7 @@ def test_only_slow_reads(plain: sa.Engine, log: Log) -> None:
 
 
 def test_a_transaction_with_too_many_changes_says_what_it_cut(plain: sa.Engine, log: Log) -> None:
-    """The first have a record each; the rest is counted by class and operation."""
+    """The first changes have a record each; the others are counted by class and operation."""
     handle = leadlog.capture(plain, Person, Note, transaction_records=10)
     with Session(plain) as session:
         session.add_all([Person(email=str(i)) for i in range(25)])
@@ -147,7 +147,7 @@ def test_a_transaction_with_too_many_changes_says_what_it_cut(plain: sa.Engine, 
 
 
 def test_a_disabled_pipeline_records_nothing(plain: sa.Engine) -> None:
-    """And leaves the application alone."""
+    """The application is not affected."""
     handle = leadlog.capture(plain, Person, Note)
     with leadlog.configure(enabled=False):
         work(plain)

@@ -1,8 +1,8 @@
-"""PostgreSQL's write-ahead log is the oracle: each row change in it has one record that says it.
+"""PostgreSQL's write-ahead log is the oracle: each row change in it has exactly one record.
 
-The server decodes its own log (`wal_level = logical`, a slot with test_decoding), whatever way a
-change came. A record of one row has to say that row's new values, and the old ones where it says
-any; a record of many rows has to count them. What is left on either side is a fault.
+The server decodes its own log (`wal_level = logical`, a slot with test_decoding), whatever the
+origin of a change. A record of one row must have that row's new values, and its old values if it
+has any; a record of many rows must have their count. Anything unmatched on either side is a fault.
 """
 
 import json
@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 
 class RowChange(NamedTuple):
-    """One change of one row, as the server decodes it."""
+    """One change of one row, as decoded by the server."""
 
     table: str
     kind: str
@@ -54,10 +54,10 @@ class RowChange(NamedTuple):
 
 
 class Decoder:
-    """Reads what was committed since it was made, or last asked.
+    """Reads the changes committed since its creation or its last call.
 
     Args:
-        engine: of the database.
+        engine: engine of the database.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -76,7 +76,7 @@ class Decoder:
             "SELECT xid::text, data FROM pg_logical_slot_get_changes(:slot, NULL, NULL)"
         )
         with self._engine.connect() as connection:
-            # What is not flushed yet is not decoded, and the cluster flushes when it likes.
+            # Changes not flushed yet are not decoded, and the cluster flushes at its own pace.
             connection.execute(sa.text("SET synchronous_commit = on"))
             connection.execute(sa.text("SELECT pg_logical_emit_message(true, 'flushed', '')"))
             rows = connection.execute(asked, {"slot": SLOT}).all()
@@ -120,7 +120,7 @@ def _row(text: str) -> Row:
 
 
 def test_a_change_is_read_as_the_server_writes_it() -> None:
-    """Quotes, nulls and both tuples of an UPDATE."""
+    """Quotes, nulls and both tuples of an UPDATE are parsed."""
     text = (
         "table public.people: UPDATE: old-key: id[integer]:1 email[character varying]:'it''s' "
         "new-tuple: id[integer]:1 email[character varying]:'a b' score[integer]:null"
@@ -137,10 +137,10 @@ def test_a_change_is_read_as_the_server_writes_it() -> None:
 
 
 def written(records: Iterable[Mapping[str, Any]], *, apart: bool) -> list[list[Mapping[str, Any]]]:
-    """The records of what was committed, by transaction if they are to be told apart.
+    """Return the records of committed changes, by transaction if `apart`.
 
-    Without a transaction, a flush that fails half-way leaves what it had done, and its records say
-    `unknown`; in a transaction only those do that the driver ended by itself.
+    Without a transaction, a flush that fails half-way leaves its earlier changes, and its records
+    have the outcome `unknown`; in a transaction only those do that the driver itself ended.
     """
     found: dict[Any, list[Mapping[str, Any]]] = {}
     for record in records:
@@ -158,19 +158,24 @@ def by_transaction(
     *,
     apart: bool = True,
 ) -> list[str]:
-    """Where records and row changes disagree, transaction by transaction if they are told apart.
+    """Return the differences of records and row changes, by transaction if `apart`.
 
-    What the driver ended by itself is `unknown`, and was committed or not.
+    A transaction that the driver itself ended is `unknown`, and was committed or not.
     """
     if not apart:
         return differences([*chain(*changes)], [*chain(*records)])
-    left = list(records)
-    problems: list[str] = []
-    for ours in changes:
-        while left and _is_unsure(left[0]) and differences(ours, left[0]):
-            left.pop(0)
-        problems += differences(ours, left.pop(0) if left else [])
-    return problems + [f"not committed: {one}" for one in left if not _is_unsure(one)]
+    return _paired(list(changes), list(records))
+
+
+def _paired(changes: list[list[RowChange]], records: list[list[Mapping[str, Any]]]) -> list[str]:
+    """The fewest disagreements: what is unsure may stand for the next transaction, or for none."""
+    if not changes:
+        return [f"not committed: {one}" for one in records if not _is_unsure(one)]
+    first = records[0] if records else []
+    found = differences(changes[0], first) + _paired(changes[1:], records[1:])
+    if found and _is_unsure(first) and records:
+        found = min(found, _paired(changes, records[1:]), key=len)
+    return found
 
 
 def _is_unsure(records: Iterable[Mapping[str, Any]]) -> bool:
@@ -178,12 +183,12 @@ def _is_unsure(records: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Where records and row changes of a transaction disagree."""
+    """Return the differences of the records and row changes of a transaction."""
     problems: list[str] = []
     left: defaultdict[tuple[str, str], list[RowChange]] = defaultdict(list)
     for change in changes:
         left[change.table, change.key].append(change)
-    # Of each row what was matched last, since its records come in the order of its changes.
+    # Last matched change of each row, since its records are in the order of its changes.
     reached: Counter[tuple[str, str]] = Counter()
     counted: Counter[tuple[str, str]] = Counter()
     vague: set[tuple[str, str]] = set()
@@ -193,7 +198,10 @@ def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) 
         tables, kind = TABLES[details["entity"]], data.get("change")
         unknown = details["outcome"] == "unknown"
         if unknown and (kind is None or record["lead_identifier"]["lead_id"] is None):
-            vague |= {(table, details["operation_type"]) for table in tables}
+            kinds = {details["operation_type"]}
+            if "upsert" in kinds:
+                kinds |= {"create", "update"}
+            vague |= {(table, one) for table in tables for one in kinds}
             continue
         if unknown:
             perhaps.update((table, kind) for table in tables)
@@ -221,26 +229,33 @@ def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) 
             fields,
             stale=any(table in tables for table, _ in counted),
         )
-    for (table, _), own in left.items():
-        for change in own:
-            kind = change.kind
-            if not counted[table, kind] and kind != "delete" and counted[table, "upsert"]:
-                kind = "upsert"
-            counted[table, kind] -= 1
-    problems += [
-        f"{kind} of {n} rows of {table} that the server did not change"
-        if n > 0
-        else f"{kind} of {-n} rows of {table} without a record"
-        for (table, kind), n in counted.items()
-        if n > 0 or (-n > perhaps[table, kind] and (table, kind) not in vague)
-    ]
+    rest = Counter((table, change.kind) for (table, _), own in left.items() for change in own)
+    for table in {table for table, _ in chain(rest, counted)}:
+        # An upsert is a create or an update; what is not certain may be either, or nothing.
+        least = most = 0
+        for kind in ("create", "update", "delete"):
+            more = rest[table, kind] - counted[table, kind]
+            if more < 0:
+                problems.append(f"{kind} of {-more} rows of {table} that the server did not change")
+                continue
+            unsure = more if (table, kind) in vague else min(more, perhaps[table, kind])
+            if kind != "delete":
+                least, most = least + more - unsure, most + more
+            elif more > unsure:
+                problems.append(f"delete of {more - unsure} rows of {table} without a record")
+        upserts = counted[table, "upsert"]
+        if upserts > most:
+            problems.append(f"upsert of {upserts - most} rows of {table} that the server did not")
+        elif upserts < least:
+            missing = least - upserts
+            problems.append(f"create or update of {missing} rows of {table} without a record")
     return problems
 
 
 def _match(own: list[RowChange], start: int, kind: str, fields: Mapping[str, Any]) -> int | None:
-    """The place of the next change of a kind that a record fits best.
+    """Return the position of the next change of a kind that fits a record best.
 
-    Others before it are of calls on many rows, which name none.
+    Skipped changes belong to calls on many rows, which name none.
     """
     places = (at for at in range(start, len(own)) if own[at].kind == kind)
     return min(
@@ -256,9 +271,9 @@ def _misfits(
     *,
     stale: bool = False,
 ) -> Iterator[str]:
-    """Where a record and its row changes disagree.
+    """Return the differences of a record and its row changes.
 
-    With `stale`, a statement went past the Session since it read the row: its old values are those
+    With `stale`, a statement bypassed the Session after it read the row: its old values are those
     that it had read.
     """
     old: Row = {}
@@ -291,7 +306,7 @@ UPDATED = RowChange(
 
 
 def record(kind: str | None, rows: int = 1, **fields: Any) -> dict[str, Any]:
-    """What a comparison reads of a committed record on notes."""
+    """Return the parts of a committed record on notes that a comparison reads."""
     details = {"entity": "Note", "operation_type": kind or "update", "outcome": "committed"}
     return {
         "operation_details": {**details, "records_affected": rows},
@@ -302,6 +317,8 @@ def record(kind: str | None, rows: int = 1, **fields: Any) -> dict[str, Any]:
 
 CREATE = record("create", id={"new": 1}, body={"new": "a"})
 UPDATE = record("update", body={"old": "a", "new": "b"})
+UPSERT = record(None)
+UPSERT["operation_details"] |= {"operation_type": "upsert", "outcome": "unknown"}
 
 
 @pytest.mark.parametrize(
@@ -317,12 +334,13 @@ UPDATE = record("update", body={"old": "a", "new": "b"})
         ([UPDATED], [record("update", body={"old": "x", "new": "b"})], "body was 'a'"),
         ([UPDATED], [record("update")], "the log does not say that body became 'b'"),
         ([INSERTED], [record("create", id={"new": 1})], "the log does not say that body became"),
+        ([INSERTED, UPDATED], [UPSERT], ""),
     ],
 )
 def test_a_record_that_says_less_or_more_is_found(
     changes: list[RowChange], records: list[dict[str, Any]], found: str
 ) -> None:
-    """The oracle itself: each way to be wrong has its message."""
+    """The oracle itself: each kind of difference has its message."""
     problems = differences(changes, records)
     assert len(problems) == bool(found)
     assert found in "".join(problems)
@@ -332,7 +350,7 @@ def test_a_record_that_says_less_or_more_is_found(
 def decoded(
     request: pytest.FixtureRequest, postgres_database: str
 ) -> Iterator[tuple[Place, Decoder]]:
-    """A captured database by each driver, and what its server decodes."""
+    """A captured database with each driver, and its server's decoder."""
     place = Place(request.param, postgres_database)
     decoder = Decoder(place.oracle)
     yield place, decoder
@@ -351,7 +369,7 @@ def decoded(
 def test_each_row_change_that_the_server_decodes_has_one_record(
     decoded: tuple[Place, Decoder], schedule: Any, request: pytest.FixtureRequest
 ) -> None:
-    """In the same transaction, with the same values, and no record says more."""
+    """The record is in the same transaction, with the same values, and no record has more."""
     place, decoder = decoded
     place.empty()
     decoder.transactions()

@@ -23,7 +23,7 @@ def run() -> Callable[..., Result]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Start `leadlog` as a process of its own."""
+    """Start `leadlog` as a separate process."""
     started: list[subprocess.Popen[bytes]] = []
 
     def popen(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:

@@ -79,7 +79,7 @@ def test_compressed_files_are_read_by_the_other_commands(run, old):
 
 
 def test_a_dry_run_changes_nothing(run, old, tmp_path):
-    """--dry-run shows what would be done, with estimates that are called so."""
+    """--dry-run shows the planned actions, with sizes that are marked as estimates."""
     path = old(30, lines=2_000)
     before = sorted(tmp_path.rglob("*"))
     result = run("archive", "--dry-run")
@@ -97,7 +97,7 @@ def test_a_dry_run_changes_nothing(run, old, tmp_path):
 
 
 def test_the_report_as_json(run, old, tmp_path):
-    """--json tells policy, every action with its bytes, and the sums."""
+    """--json has the policy, every action with its bytes, and the totals."""
     path = old(400, lines=1_000)
     size = path.stat().st_size
     data = report(run("archive", "--json", "--retention-days", "sync_operations=30"))
@@ -158,7 +158,7 @@ def test_an_option_takes_the_place_of_its_entry_only(run, old, monkeypatch):
     ],
 )
 def test_the_policy_comes_from_the_settings(run, old, monkeypatch, name, value, expected):  # noqa: PLR0917 - pytest passes by name
-    """What no option says is taken from the settings, in any form."""
+    """Limits without an option are taken from the settings, in any form."""
     old(1)
     monkeypatch.setenv(f"LEADLOG_{name.upper()}", value)
     assert report(run("archive", "--json"))["policy"][name] == expected
@@ -186,7 +186,7 @@ def test_the_policy_comes_from_a_file(run, old, tmp_path):
     ],
 )
 def test_nonsense_is_refused_with_the_remedy(run, old, arguments, message):
-    """A bad option exits with 2, says what would do, and nothing is touched."""
+    """A bad option exits with 2, names a valid value, and no file is touched."""
     path = old(30)
     result = run("archive", *arguments)
     assert result.exit_code == 2
@@ -213,14 +213,14 @@ def test_a_bad_setting_is_refused_with_its_origin(run, old, monkeypatch, variabl
 
 
 def test_a_missing_directory_is_an_error(run):
-    """A mistyped directory does not look like a tidy one."""
+    """A mistyped directory is an error, not an empty result."""
     result = run("archive", "--directory", "nowhere")
     assert result.exit_code == 3
     assert "there is no log directory" in result.stderr
 
 
 def test_a_limit_that_cannot_be_kept_is_a_finding(run, old):
-    """Today's files are not touched, so a limit may not hold: exit code 1, and what to do."""
+    """A limit that today's files exceed exits with 1 and names the remedy; they are not touched."""
     path = old(0, lines=20_000)
     result = run("archive", "--retention-bytes", "1MB")
     assert result.exit_code == 1
@@ -231,14 +231,14 @@ def test_a_limit_that_cannot_be_kept_is_a_finding(run, old):
 
 
 def test_a_file_in_use_is_left_alone_and_named(run, old):
-    """What somebody writes to stays, which is no failure."""
+    """A file that a process writes to is left alone, which is not a failure."""
     path = old(30)
     with path.open("ab") as writer:
         assert try_lock(writer.fileno())
         result = run("archive")
     assert result.exit_code == 0
     assert "Left alone" in result.stdout
-    assert re.search(rf"error_logs/{path.name} +somebody writes to it", result.stdout)
+    assert re.search(rf"error_logs/{path.name} +a process is writing to it", result.stdout)
     assert path.exists()
 
 

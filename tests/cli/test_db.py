@@ -138,7 +138,7 @@ def test_duplicates_are_suggested_with_reasons(run, filled):
 
 
 def test_merges_are_shown_and_undone(run, filled):
-    """What a duplicate wrote can be taken back by the number that the list shows."""
+    """The values that a duplicate overwrote are restored with the number in the list."""
     (merge,) = answer(run, "merges", "--lead", "jon")
     assert merge["new_values"] == {"title": "CTO"}
     assert "title" in run("db", "merges").stdout

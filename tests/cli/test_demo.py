@@ -30,7 +30,7 @@ def own_file(tmp_path, rows=OWN):
 
 
 def report(result):
-    """What `--json` printed."""
+    """Return the report that `--json` printed."""
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
@@ -112,7 +112,7 @@ def test_the_commands_to_try_work(run, tmp_path, monkeypatch):
 
 
 def test_the_report_for_people(run):
-    """It says what was done, what was there before, where things are, and a table by tier."""
+    """The report shows the results, the earlier state, the locations, and a table by tier."""
     result = run("demo", "--count", "50")
     assert result.exit_code == 0, result.output
     for words in (
@@ -186,7 +186,7 @@ def test_an_empty_file_of_leads(run, tmp_path):
     ],
 )
 def test_a_file_that_is_none_is_named_with_the_remedy(run, tmp_path, content, exit_code, message):
-    """Nothing is started, and the message names the file and what to do."""
+    """The job does not start, and the message names the file and the remedy."""
     path = tmp_path / "leads.json"
     if content is not None:
         path.write_text(content)
@@ -216,7 +216,7 @@ def test_wrong_options(run, arguments, exit_code, message):
 
 
 def test_a_password_in_the_url_is_not_shown(run, tmp_path):
-    """A store that cannot be reached is told without its password."""
+    """The error about an unreachable store does not contain its password."""
     url = "postgresql+psycopg://ana:sesame@127.0.0.1:1/leads"
     result = run("demo", "--database", url)
     assert result.exit_code == 3, result.output
@@ -273,7 +273,7 @@ def test_interrupted_the_store_and_the_log_agree(start, tmp_path, jq):
 
 
 def test_the_demo_ends_with_the_command_that_shows_its_log(run):
-    """And opens it itself where that was asked for, not beside JSON."""
+    """The dashboard's command is printed last; --dashboard serves it, but not with --json."""
     lines = run("demo", "--count", "5").stdout.splitlines()
     assert lines[-1].strip() == "leadlog dashboard --directory database_logs"
     refused = run("demo", "--dashboard", "--json")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.handmade_lines
 
 @pytest.fixture(autouse=True)
 def nothing_of_others(monkeypatch, tmp_path):
-    """Leave out of the findings what killed processes of this machine left in its memory."""
+    """Leave memory of other killed processes of this machine out of the findings."""
 
     def of_this_test():
         above = tmp_path.resolve()
@@ -63,7 +63,7 @@ def test_secrets_are_not_shown(run, monkeypatch):
 
 
 def test_a_bad_setting_is_a_finding(run, monkeypatch):
-    """A misspelt setting is what doctor is asked for, so it tells instead of failing."""
+    """A misspelt setting is reported as a finding instead of failing the command."""
     monkeypatch.setenv("LEADLOG_LEVL", "info")
     result = run("doctor", "--json")
     assert result.exit_code == 1
@@ -102,7 +102,7 @@ def test_damage_is_a_finding_with_its_place(run, log):
 
 
 def test_older_days_are_checked_with_all(run, log):
-    """--all looks for damage in every file; without it only in the newest day's."""
+    """--all checks every file for damage; without it only the newest day's."""
     log("error_logs", b"rubbish\n", date="2020-01-01")
     log("error_logs", (1, {}))
     assert run("doctor").exit_code == 0
@@ -112,7 +112,7 @@ def test_older_days_are_checked_with_all(run, log):
 
 
 def test_odd_events_are_a_finding_with_their_place(run, log):
-    """The first is named with what is odd about it."""
+    """The first odd event is named with its place and the odd value."""
     log("error_logs", (1, {}), (2, {"schema_version": 99}))
     result = run("doctor", "--json")
     assert result.exit_code == 1
@@ -125,7 +125,7 @@ def test_odd_events_are_a_finding_with_their_place(run, log):
 
 
 def test_a_file_in_the_directory_s_place_is_a_finding(run, tmp_path):
-    """What cannot become a directory is told with the remedy."""
+    """A file in the directory's place is a finding with a remedy."""
     (tmp_path / "database_logs").write_text("in the way")
     result = run("doctor", "--json")
     assert result.exit_code == 1
@@ -134,7 +134,7 @@ def test_a_file_in_the_directory_s_place_is_a_finding(run, tmp_path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_without_permission_is_a_finding(run, tmp_path):
-    """A directory that this user may not write is told with the remedy."""
+    """A directory without write permission is a finding with a remedy."""
     directory = tmp_path / "database_logs"
     directory.mkdir(mode=0o500)
     result = run("doctor")
@@ -175,7 +175,7 @@ leadlog.shutdown(0.1)
 
 
 def test_shared_memory_is_shown_and_brought_home(run, tmp_path):
-    """What another directory's dead process left is a finding until `recover --all`."""
+    """Events of another directory's dead process are a finding until `recover --all`."""
     elsewhere = tmp_path / "elsewhere"
     code = """
 import os, sys, leadlog

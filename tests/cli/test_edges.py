@@ -98,7 +98,7 @@ def one_lead(log):
     ids=lambda one: " ".join(one) if isinstance(one, list) else None,
 )
 def test_each_edge_has_an_answer_or_one_clear_line(run, one_lead, arguments, code):
-    """With the exit code that the documentation gives."""
+    """Each edge case gives an answer or one clear line, with the documented exit code."""
     result = run(*arguments)
     assert result.exit_code == code, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
@@ -169,7 +169,7 @@ def test_tail_says_who_what_and_the_outcome_in_80_columns(one_lead, on_terminal)
     ids=" ".join,
 )
 def test_no_colours_where_they_are_not_wanted(one_lead, on_terminal, command, variables):
-    """Not one escape sequence, in whatever command."""
+    """No command prints an escape sequence when colours are off."""
     text = on_terminal(*command, **variables)
     assert text.strip()
     assert "\x1b" not in text
@@ -177,7 +177,7 @@ def test_no_colours_where_they_are_not_wanted(one_lead, on_terminal, command, va
 
 @pytest.mark.parametrize("form", ["table", "json", "csv"])
 def test_a_query_sends_a_terminal_nothing_that_it_obeys(one_lead, on_terminal, form):
-    """In a column's name, in a value, in each format; a pipe gets the value as it is."""
+    """Escapes in column names and values are spelled out in every format; a pipe gets them raw."""
     sql = 'SELECT name, name AS "a\x1b[2J" FROM operations'
     text = on_terminal("query", sql, "--format", form)
     assert "Rot" in text
@@ -185,7 +185,7 @@ def test_a_query_sends_a_terminal_nothing_that_it_obeys(one_lead, on_terminal, f
 
 
 def test_csv_in_a_pipe_has_the_values_as_they_are(run, one_lead):
-    """What reads it there is a program."""
+    """CSV in a pipe has the raw values, since a program reads it."""
     result = run("query", "SELECT name FROM operations", "--format", "csv")
     assert result.stdout == f"name\n{NAME}\n"
 
@@ -218,7 +218,7 @@ def test_a_closed_standard_output_is_no_defect(one_lead, tmp_path, command):
 
 
 def test_show_prints_the_whole_record_with_what_belongs_to_it(run, log, one_lead):
-    """Its error with the stack trace, its transaction and its session; as JSON, too."""
+    """A record is shown with its error's stack trace, transaction and session, as JSON too."""
     error = {
         "level": "error",
         "log_type": "error_log",
@@ -242,7 +242,7 @@ def test_show_prints_the_whole_record_with_what_belongs_to_it(run, log, one_lead
 
 
 def test_session_says_what_was_bound_once(run, one_lead):
-    """And on a line only what differs; an own event's fields are in its line."""
+    """Common context is shown once, a line has only what differs, and an own event its fields."""
     first, bound, *lines = run("session", "k3v9x0ab").stdout.splitlines()
     assert first == "session k3v9x0ab: 2 events in 0.000 s, 0 errors"
     assert bound.strip() == "user=ana"

@@ -20,7 +20,7 @@ def events(root):
 
 
 def test_a_person_is_erased_and_the_record_names_no_one(run, log, tmp_path):
-    """Her lines go, and monitoring_data tells that something was erased, not of whom."""
+    """Her lines are removed, and monitoring_data records an erasure without naming her."""
     path = log("database_operations", (1_793_534_400_000_000, ANA), date="2026-11-01")
     import os
 
@@ -60,7 +60,7 @@ def test_what_remains_makes_the_exit_code_1(run, log):
     ],
 )
 def test_what_cannot_be_meant_is_refused(run, log, arguments, message):
-    """Nobody named, too little named, or no key: exit code 2, and the remedy."""
+    """No person, a too short value, or a missing key exits with 2 and names the remedy."""
     log("database_operations", (now_us(), ANA))
     result = run("erase", *arguments)
     assert result.exit_code == 2

@@ -8,7 +8,7 @@ from tests.bench.made_events import blank
 
 @pytest.mark.handmade_lines
 def test_a_place_below_the_working_directory_is_relative_to_it(run, tmp_path, monkeypatch):
-    """One elsewhere, and what is not a place, stay as they are."""
+    """A place elsewhere, and a text that is not a place, are not changed."""
     root, work = tmp_path / "log", tmp_path / "work"
     places = {
         "a": f"{work}/shop.py:45 in add",

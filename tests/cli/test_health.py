@@ -34,5 +34,5 @@ def test_as_json(run, tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--only", "databse"], ["--timeout", "0"]])
 def test_what_cannot_be_asked_is_usage(run, arguments):
-    """A misspelt check must not pass for one that is well."""
+    """A misspelt check is a usage error, not a healthy result."""
     assert run("health", *arguments).exit_code == 2

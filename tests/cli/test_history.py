@@ -55,7 +55,7 @@ def change(statement: str) -> None:
 
 
 def test_the_history_of_a_lead_names_who_changed_what(run: Run, lead_id: str) -> None:
-    """Line by line, oldest first, with what changed nothing marked in words."""
+    """The history lists calls oldest first, and marks those that changed nothing."""
     result = run("history", lead_id)
     assert result.exit_code == 0
     out = result.stdout
@@ -72,7 +72,7 @@ def test_the_history_of_a_lead_names_who_changed_what(run: Run, lead_id: str) ->
 
 
 def test_the_history_of_a_sealed_day_is_the_same(run: Run, lead_id: str) -> None:
-    """By key, by address in whatever case, and where the key is not quite one."""
+    """A sealed day gives the same history by key, by address in any case, and for a near miss."""
     asked = (
         ("history", lead_id, "--reads", "--json"),
         ("history", "--email", "ANA@acme.com", "--json"),
@@ -146,7 +146,7 @@ def test_a_lead_that_is_not_there_is_answered_with_one_like_it(run: Run, lead_id
     [("history",), ("history", "1", "--email", "a@b.c"), ("history", "1", "--since", "soon")],
 )
 def test_a_wrong_call_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
-    """One lead, named one way, and times that can be understood."""
+    """Naming a lead twice or not at all, and a malformed time, are usage errors."""
     result = run(*arguments)
     assert result.exit_code == 2
     assert "Usage: leadlog history" in result.stderr
@@ -162,14 +162,14 @@ def test_a_missing_log_is_told_and_is_no_empty_result(run: Run, command: tuple[s
 
 @pytest.mark.parametrize("command", ["history", "replay", "verify"])
 def test_help_shows_examples_and_exit_codes(run: Run, command: str) -> None:
-    """Each with its own."""
+    """The help of each command shows its own examples and exit codes."""
     out = run(command, "--help").stdout
     assert f"leadlog {command}" in out
     assert "Exits with" in out
 
 
 def test_the_table_is_printed_as_it_was(run: Run, lead_id: str, jq: Any) -> None:
-    """One line per lead, at the end and at any moment before."""
+    """The table is printed with one line per lead, at the log's end and at any earlier time."""
     result = run("replay")
     assert result.exit_code == 0
     (row,) = jq(".", stdin=result.stdout)
@@ -185,7 +185,7 @@ def test_the_table_is_printed_as_it_was(run: Run, lead_id: str, jq: Any) -> None
 
 
 def test_a_class_or_a_time_that_the_log_does_not_have_is_told(run: Run, lead_id: str) -> None:
-    """With the classes that there are."""
+    """An unknown class or a time before the log is reported with the classes that exist."""
     result = run("replay", "--entity", "Customer")
     assert result.exit_code == 1
     assert "it has Lead" in result.stderr
@@ -194,7 +194,7 @@ def test_a_class_or_a_time_that_the_log_does_not_have_is_told(run: Run, lead_id:
 
 
 def test_a_replay_into_head_ends_quietly(start: Start, tmp_path: Path) -> None:
-    """The reader of the pipe goes away: no traceback, exit code 141."""
+    """A closed pipe ends the command with exit code 141 and no traceback."""
     leadlog.configure()
     with leadlog.LeadDatabase() as db:
         for number in range(400):
@@ -234,7 +234,7 @@ def test_a_change_behind_the_log_s_back_is_found(run: Run, lead_id: str) -> None
 def test_what_cannot_be_compared_ends_with_3_and_makes_no_file(
     run: Run, lead_id: str, tmp_path: Path
 ) -> None:
-    """A database or a table that is not there."""
+    """A missing database or table exits with 3 and creates no file."""
     result = run("verify", "--database", "nowhere.db")
     assert result.exit_code == 3
     assert "no database" in result.stderr
@@ -261,7 +261,7 @@ def test_damaged_lines_are_told_by_each_command(run: Run, lead_id: str, tmp_path
 
 
 def test_history_and_replay_need_neither_the_database_nor_the_logging_chain() -> None:
-    """They read files."""
+    """`history` and `replay` import neither SQLAlchemy nor structlog."""
     code = (
         "import sys, leadlog.cli.reading.history, leadlog.cli.reading.replay;"
         "import leadlog.cli.reading.verify;"

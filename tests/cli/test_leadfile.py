@@ -45,7 +45,7 @@ def test_every_form_that_a_migration_takes(tmp_path, name, content):
     ],
 )
 def test_what_is_no_record_is_refused_with_the_remedy(tmp_path, content, message):
-    """The error names the file and the line, and says how to see everything that is wrong."""
+    """The error names the file and the line, and the command that lists all errors."""
     path = tmp_path / "leads.json"
     path.write_bytes(content)
     with pytest.raises(LeadFileError, match=message) as caught:
@@ -55,7 +55,7 @@ def test_what_is_no_record_is_refused_with_the_remedy(tmp_path, content, message
 
 
 def test_a_missing_file_is_named(tmp_path):
-    """A file that is not there, or is a directory, is named with the reason."""
+    """A missing file, or a directory, is named with the reason."""
     with pytest.raises(ReadError, match=r"leads\.json: No such file"):
         read_leads(tmp_path / "leads.json")
     with pytest.raises(ReadError, match="Is a directory"):

@@ -13,14 +13,14 @@ LEADS = [{"name": "Ada King", "email": "ada@acme.example"}, {"name": "Bob Ray", 
 
 @pytest.fixture
 def leads(tmp_path):
-    """A file of two leads, and a record that is none."""
+    """A file of two leads and one invalid record."""
     path = tmp_path / "leads.json"
     path.write_text(json.dumps([*LEADS, {"company": "x\x1b[2J"}]))
     return path
 
 
 def test_files_are_migrated_and_summed_up(run, leads):
-    """A table by file, the rate, what was verified, how to undo it; 1 since one was rejected."""
+    """The result has a table by file, rate, verification and undo; a reject exits with 1."""
     result = run("migrate", str(leads), "--rejects", "rejects.jsonl")
     assert result.exit_code == 1
     header, row = (line.split() for line in result.stdout.splitlines()[:2])
@@ -52,7 +52,7 @@ OUTLOOK = (
 
 
 def test_a_preview_shows_columns_first_leads_and_rejects_and_writes_nothing(run, tmp_path):
-    """Header, mapping, rows and what will be rejected, before anything is written."""
+    """A preview shows header, mapping, rows and rejects, and writes nothing."""
     path = tmp_path / "outlook.csv"
     path.write_text(OUTLOOK)
     result = run("migrate", str(path), "--preview")
@@ -71,7 +71,7 @@ def test_a_preview_shows_columns_first_leads_and_rejects_and_writes_nothing(run,
 
 
 def test_columns_are_mapped_by_hand(run, tmp_path):
-    """--map goes before what is known; what became no field is named."""
+    """--map takes precedence over known columns; columns without a field are listed."""
     path = tmp_path / "kunden.csv"
     path.write_text("Wer;Was;E-Mail\nIda Strand;Strandverk;ida@x.example\n")
     arguments = ["migrate", str(path), "--map", "Wer=name", "--json"]
@@ -114,7 +114,7 @@ def test_standard_input_and_a_dry_run(leads, tmp_path):
 
 
 def test_csv_by_its_beginning_or_by_option(run, tmp_path):
-    """A table is read as one where its name says nothing, or where that is said."""
+    """A file is read as CSV because of its content or with --csv."""
     table = tmp_path / "table"
     table.write_text("Name,Email\nAda,ada@acme.example\n")
     assert run("migrate", str(table), "--dry-run").exit_code == 0
@@ -146,7 +146,7 @@ def test_what_was_migrated_is_listed_checked_and_undone(run, leads):
 
 
 def test_a_store_without_migrations(run):
-    """There is nothing to list, and nothing to check."""
+    """A store without migrations has nothing to list or validate."""
     assert run("db", "init").exit_code == 0
     assert run("migrate", "backups").stdout == "No migration made a backup here.\n"
     result = run("migrate", "validate")
@@ -167,7 +167,7 @@ def test_a_store_without_migrations(run):
     ],
 )
 def test_what_cannot_be_done_is_told(run, leads, arguments, exit_code, message):
-    """Usage is 2, what cannot be read 3, and the remedy is named."""
+    """A usage error exits with 2, an unreadable file with 3, and both name the remedy."""
     result = run("migrate", *arguments)
     assert result.exit_code == exit_code
     assert message in result.stderr

@@ -31,7 +31,7 @@ def failing(log):
 
 
 def test_once_says_what_is_wrong_and_exits_with_one(run, failing):
-    """And with 0 where nothing is."""
+    """--once exits with 1 if an alert fires, and with 0 otherwise."""
     result = run("monitor", "--once", "--no-checks", "--json")
     assert result.exit_code == 1, result.output
     report = json.loads(result.stdout)
@@ -43,7 +43,7 @@ def test_once_says_what_is_wrong_and_exits_with_one(run, failing):
 
 
 def test_an_absurd_duration_stops_no_monitor(run, log):
-    """Written by another program, for what the API takes is bounded: counted, at every start."""
+    """An absurd duration that another program wrote is counted as ignored at every start."""
     now = now_us()
     for ms in (12.5, 1e308):
         event = shape.blank("database_operation")
@@ -93,7 +93,7 @@ def test_once_on_a_quiet_log(run, tmp_path):
 
 
 def test_alerts_lists_shows_and_silences(run, failing):
-    """The alert is there, silenced, and told to be so; then no more."""
+    """An alert is listed, shown as silenced, and no longer silenced after unsilence."""
     assert run("alerts", "list").exit_code == 3  # nothing has watched yet
     run("monitor", "--once", "--no-checks")
     listed = run("alerts", "list", "--all", "--json")
@@ -161,7 +161,7 @@ def test_a_test_message_arrives_and_a_refusal_is_told(run, webhook, monkeypatch)
 
 
 def test_checks_of_ones_own_are_imported(start, tmp_path):
-    """From a module beside the command; one that is not there is told."""
+    """Checks are imported from the working directory; a missing module is reported."""
     (tmp_path / "own_checks.py").write_text(
         "from leadlog.monitor.health import register\nregister('exports', lambda: False)\n"
     )
@@ -175,7 +175,7 @@ def test_checks_of_ones_own_are_imported(start, tmp_path):
 
 
 def test_the_summary_on_demand(run, failing):
-    """Of a day in words."""
+    """--summary writes the summary of a day given in words."""
     result = run("monitor", "--summary", "today", "--json")
     assert result.exit_code == 0, result.output
     summary = json.loads(Path(json.loads(result.stdout)["summary"]).read_text())
@@ -183,7 +183,7 @@ def test_the_summary_on_demand(run, failing):
 
 
 def test_prometheus_is_answered_on_request(start, failing):
-    """With the events that were followed, and the alerts."""
+    """The metrics endpoint serves the counted events and the alerts."""
     process = start("monitor", "--no-checks", "--metrics-port", "0")
     assert process.stderr is not None
     address = process.stderr.readline().decode().split()[-1]
@@ -198,7 +198,7 @@ def test_prometheus_is_answered_on_request(start, failing):
 
 
 def test_a_process_watches_until_it_is_told_to_end(start, run, failing):
-    """A second look beside it tells what it knows; SIGTERM ends it in order."""
+    """A concurrent --once reports the running monitor's state; SIGTERM ends the monitor cleanly."""
     process = start("monitor", "--no-checks")
     assert process.stderr is not None
     assert b"watching" in process.stderr.readline()

@@ -92,7 +92,7 @@ def test_errors_are_shown_marked_and_shown_again(run: Run, session_id: str) -> N
 
 
 def test_slow_lists_operations_and_shapes(run: Run, session_id: str) -> None:
-    """In a table and as JSON."""
+    """`leadlog slow` lists operations and shapes, as a table and as JSON."""
     result = run("slow")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("operation")
@@ -127,7 +127,7 @@ def test_batches_without_a_sync_say_so(run: Run, session_id: str) -> None:
 
 
 def test_batches_name_the_best_size(run: Run) -> None:
-    """From records that the facade wrote."""
+    """`leadlog batches` names the best size from records written with `DatabaseLogger`."""
     leadlog.configure()
     for size, ms in ((1, 900.0), (10, 100.0)):
         for _ in range(3):

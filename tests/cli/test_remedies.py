@@ -1,4 +1,4 @@
-"""Every command that leadlog tells people to run exists, with the options that it names."""
+"""Every command that leadlog recommends exists, with the options given."""
 
 import ast
 import re
@@ -111,7 +111,7 @@ FOUND = mentions()
 
 
 def test_every_command_that_is_named_exists():
-    """In messages, remedies, help and documentation, with its options."""
+    """Every command in messages, remedies, help and documentation exists, with its options."""
     wrong = [
         f"{one.where}: leadlog {' '.join(one.words)}: {why}"
         for one in FOUND
@@ -126,7 +126,7 @@ COMMANDS = sorted({tuple(path) for one in FOUND if (path := resolved(one.words)[
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_its_help_is_there(command):
-    """Whoever is told to run it can ask what it does."""
+    """Every command named in a remedy has help."""
     result = CliRunner().invoke(cli, [*command, "--help"])
     assert result.exit_code == 0, result.output
     assert result.output.startswith("Usage: ")

@@ -21,7 +21,7 @@ HOSTILE = (
 
 
 class Text(HTMLParser):
-    """The words of a page, without what its head says."""
+    """Return the text of a page, without its head."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def call(at_us, *, ms=12.0, success=True, **keys):
 
 
 def test_a_week_has_figures_operations_errors_and_runs(report, tmp_path):
-    """Counts of the period, beside a week earlier, and every section; below 500 KB."""
+    """A report has the counts, the week before and every section, in less than 500 KB."""
     root = tmp_path / "database_logs"
     write(root, "2026-11-08", 10)
     write(root, "2026-11-11", 300)
@@ -180,7 +180,7 @@ def test_personal_data_are_masked_by_policy(report, run, log, monkeypatch, tmp_p
 
 
 def test_the_page_asks_for_nothing(report, tmp_path):
-    """Its own policy forbids everything but its one style, and there is no address in it."""
+    """The page's policy forbids everything but its own style, and it contains no address."""
     write(tmp_path / "database_logs", DAY, 100)
     content, _ = report("--week", DAY)
     page = content.decode()
@@ -223,7 +223,7 @@ def test_without_a_period_it_is_what_the_log_has_of_the_last_week(report, log):
 
 
 def test_json_and_standard_output(run, log, tmp_path):
-    """--json tells what was written; -o - is the page itself, and nothing else."""
+    """--json describes the written file; -o - prints the page and nothing else."""
     log("database_operations", call(AT), date=DAY)
     days = ("--from", DAY, "--to", DAY)
     result = run("report", *days, "-o", "r.html", "--json")
@@ -242,7 +242,7 @@ def test_json_and_standard_output(run, log, tmp_path):
 
 
 def test_the_file_is_whole_and_known_to_an_erasure(run, log, tmp_path):
-    """What cannot be written leaves the old file; what was written is in the list of exports."""
+    """A failed write leaves the old file; a written report is registered as an export."""
     log("database_operations", call(AT), date=DAY)
     days = ("--from", DAY, "--to", DAY)
     result = run("report", *days, "-o", str(tmp_path / "nowhere" / "r.html"))

@@ -27,7 +27,7 @@ THIRD_PARTY = "\n".join(
 
 
 def loaded(arguments, cwd):
-    """Packages beside the standard library that a command imports."""
+    """Return the packages outside the standard library that a command imports."""
     done = subprocess.run(
         [sys.executable, "-c", THIRD_PARTY.format(arguments=arguments)],
         env={"PYTHONPATH": ":".join(filter(None, sys.path))},
@@ -42,7 +42,7 @@ def loaded(arguments, cwd):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
 def test_help_and_version_import_click_alone(arguments, tmp_path):
-    """What only shows names costs no more than a bare click group."""
+    """Help and version import only click."""
     assert loaded(arguments, tmp_path) == {"click", "leadlog"}
 
 
@@ -95,7 +95,7 @@ def test_wrong_usage_is_told_with_what_would_do(run, arguments, message):
 
 
 def test_no_arguments_show_the_help(run):
-    """Without a command there is help, and a usage exit code."""
+    """Without a command, the help is shown with the exit code of a usage error."""
     result = run()
     assert result.exit_code == 2
     assert "Commands:" in result.output
@@ -115,7 +115,7 @@ def test_no_arguments_show_the_help(run):
     ],
 )
 def test_errors_become_exit_codes(error, exit_code):
-    """What leadlog raises on purpose ends in one line and the code of its kind."""
+    """An error that leadlog raises ends in one line and the exit code of its kind."""
 
     @click.command()
     def failing():
@@ -167,7 +167,7 @@ def test_completion_scripts(run, shell, word):
     ],
 )
 def test_completion_knows_commands_options_and_values(start, line, word, expected):
-    """What a shell asks for is answered with the names that fit."""
+    """A shell's completion request is answered with the matching names."""
     process = start(
         env={
             "_LEADLOG_COMPLETE": "bash_complete",

@@ -1,4 +1,4 @@
-"""No command prints a secret of a setting, whatever its spelling and whatever goes wrong."""
+"""No command prints a secret from a setting, however it is written and whatever fails."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def directory(tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("url", URLS)
 def test_a_database_password_is_never_printed(run, directory, monkeypatch, url, command):
-    """In the settings, in errors, and in the error that is the cause of another."""
+    """A database password is not printed in settings, in errors, or in chained errors."""
     monkeypatch.setenv("LEADLOG_DATABASE", url)
     result = run(*command)
     assert SECRET not in result.output
@@ -97,7 +97,7 @@ def test_the_text_of_a_store_s_url_hides_every_secret(url):
     ],
 )
 def test_a_channel_s_name_and_its_errors_hide_its_secrets(url):
-    """Of a URL that Apprise may read otherwise than we do, too."""
+    """Secrets stay hidden even in a URL that Apprise parses differently from leadlog."""
     pytest.importorskip("apprise")
     try:
         channel = AppriseChannel(url)
@@ -108,7 +108,7 @@ def test_a_channel_s_name_and_its_errors_hide_its_secrets(url):
 
 
 def test_the_traceback_of_a_defect_hides_secrets(tmp_path):
-    """The message of the exception and of its causes, with an exit code of its own."""
+    """The messages of an unexpected exception and its causes are masked; the exit code is 70."""
     code = (
         "import sys, types, click\n"
         "from leadlog.cli import main, root\n"

@@ -27,7 +27,7 @@ def logged(tmp_path):
 
 
 def test_a_day_beside_the_day_before(run, logged):
-    """Counts, what they were the day before, operations with n and percentiles, slowest, errors."""
+    """A summary has counts with the day before, operations with percentiles, slowest and errors."""
     result = run("summary", "--date", DAY)
     assert result.exit_code == 0, result.output
     text = result.stdout
@@ -91,7 +91,7 @@ def test_what_is_no_period_is_refused(run, logged, arguments, message):
 
 
 def test_spark_without_what_it_needs_is_refused_with_the_remedy(run, logged, monkeypatch):
-    """Its options without it, no archive to read, and no PySpark: each names what to do."""
+    """Spark's options without Spark, a missing archive and a missing PySpark each name a remedy."""
     result = run("summary", "--source", "s3a://logs/archive")
     assert (result.exit_code, "--engine spark" in result.stderr) == (2, True)
     result = run("summary", "--engine", "spark")

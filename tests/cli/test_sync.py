@@ -15,7 +15,7 @@ from leadlog.testing import FakeAirtable
 
 @pytest.fixture
 def airtable(monkeypatch):
-    """A table that the environment names, without limits on the rate: nobody waits here."""
+    """A fake table, configured through the environment, without rate limits."""
     with FakeAirtable(per_base=None) as server:
         monkeypatch.setenv("AIRTABLE_API_KEY", server.api_key)
         monkeypatch.setenv("LEADLOG_AIRTABLE_BASE_ID", server.base_id)
@@ -64,7 +64,7 @@ def test_some_leads_can_be_named(run, airtable, filled):
 
 
 def test_a_dry_run_shows_a_table_and_changes_nothing(run, airtable, filled):
-    """What would be done, lead by lead."""
+    """A dry run lists the planned change of each lead and changes nothing."""
     result = run("sync", "both", "--dry-run")
     assert result.exit_code == 0
     assert "nothing was changed" in result.stdout
@@ -75,7 +75,7 @@ def test_a_dry_run_shows_a_table_and_changes_nothing(run, airtable, filled):
 
 
 def test_pull_takes_a_limit(run, airtable, filled):
-    """Of two new rows one becomes a lead, and the other is told."""
+    """With --limit 1, one of two new rows becomes a lead, and the other is reported."""
     for name in ("Ada", "Bob"):
         airtable.create({"Full Name": name})
     done = answer(run, "pull", "--limit", "1")
@@ -128,7 +128,7 @@ def test_schema_finds_and_creates_what_is_missing(run, airtable, filled, monkeyp
     ],
 )
 def test_what_is_missing_is_told(run, airtable, filled, monkeypatch, unset, code, said):  # noqa: PLR0917 - pytest fills them in by name
-    """With the remedy, and without a traceback."""
+    """Missing configuration is reported with a remedy and without a traceback."""
     monkeypatch.delenv(unset)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     result = run("sync", "push")
@@ -159,7 +159,7 @@ def test_watch_goes_on_until_it_is_interrupted(start, airtable, filled):
 
 
 def test_the_demo_synchronises_without_an_account(run):
-    """Both sides equal in the end, calls counted alike, and nobody waited."""
+    """The demo ends with both sides equal, matching call counts, and without real waiting."""
     result = run("demo", "--airtable", "--count", "30", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.handmade_lines
 
 
 def read_until(descriptor, wanted, seconds=20):
-    """What a terminal showed until `wanted` was in it."""
+    """Return the terminal's output up to the point where it contains `wanted`."""
     shown = b""
     end = time.monotonic() + seconds
     while wanted not in shown and time.monotonic() < end:
@@ -42,7 +42,7 @@ def test_a_line_is_the_log_s_own(run, log):
 
 
 def test_categories_conditions_and_number(run, log):
-    """--category may be repeated, conditions are joined by and, -n counts what fulfils them."""
+    """--category may be repeated, all conditions must match, and -n counts the matching events."""
     for category in ("error_logs", "sync_operations", "monitoring_data"):
         log(category, *((i, {"n": i, "c": category}) for i in range(6)))
     result = run(
@@ -58,7 +58,7 @@ def test_categories_conditions_and_number(run, log):
 
 
 def test_output_goes_through_jq(run, log, jq):
-    """What comes out is JSON for jq, whatever was stored."""
+    """The output is valid JSON for jq, whatever is stored."""
     log("error_logs", (1, {"name": "\x1b[2J\u202e\x7f", "n": 1}), b"rubbish\n")
     result = run("tail")
     assert jq(".name", stdin=result.stdout) == ["\x1b[2J\u202e\x7f"]
@@ -67,7 +67,7 @@ def test_output_goes_through_jq(run, log, jq):
 
 
 def test_a_missing_directory_is_an_error(run):
-    """A mistyped directory does not look like a quiet day."""
+    """A mistyped directory is an error, not an empty result."""
     result = run("tail", "--directory", "nowhere")
     assert result.exit_code == 3
     assert "no log directory 'nowhere'" in result.stderr
@@ -75,7 +75,7 @@ def test_a_missing_directory_is_an_error(run):
 
 
 def test_an_empty_directory_is_no_error(run, tmp_path):
-    """Where nothing was logged yet, that is told and is no failure."""
+    """An empty log is reported and is not an error."""
     (tmp_path / "database_logs").mkdir()
     result = run("tail")
     assert (result.exit_code, result.stdout) == (0, "")
@@ -91,7 +91,7 @@ def test_the_directory_of_the_settings_is_read(run, log, monkeypatch, tmp_path):
 
 
 def test_an_unknown_setting_is_a_usage_error(run, monkeypatch):
-    """A misspelt environment variable is told with the closest name."""
+    """A misspelt environment variable is reported with the closest name."""
     monkeypatch.setenv("LEADLOG_DIRECTROY", "x")
     result = run("tail")
     assert result.exit_code == 2
@@ -108,7 +108,7 @@ def test_a_bad_condition_is_a_usage_error(run, expression):
 
 
 def test_a_path_that_no_event_has_is_told_with_the_closest(run, log):
-    """A typo in a condition does not look like good news."""
+    """A misspelt path in a condition is reported with the closest one."""
     log("error_logs", (1, {"error_details": {"severity": "low"}}))
     result = run("tail", "--where", "error_detail.severity=low")
     assert "did you mean error_details.severity?" in result.stderr
@@ -129,7 +129,7 @@ def test_pretty_lines(run, log):
 
 
 def test_following_shows_what_comes(start, log):
-    """-f goes on with new events, also of a category that was not there before."""
+    """-f shows new events, including those of a category that did not exist before."""
     log("error_logs", (1, {"n": 1}))
     process = start("tail", "-f", "-n", "1")
     assert json.loads(process.stdout.readline())["n"] == 1
@@ -156,7 +156,7 @@ def test_following_waits_for_the_directory(start, log):
     ],
 )
 def test_a_terminal_gets_readable_lines(start, log, environment, coloured):
-    """On a terminal there are readable lines; NO_COLOR and a dumb terminal have no colours."""
+    """A terminal gets readable lines, without colours under NO_COLOR or if it is dumb."""
     log("error_logs", (0, {"level": "error", "event_name": "error.database", "note": "\x1b[2J"}))
     ours, theirs = pty.openpty()
     try:

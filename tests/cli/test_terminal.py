@@ -29,7 +29,7 @@ def harmful(text):
 
 @given(ANYTHING)
 def test_nothing_that_steers_a_terminal_is_left(text):
-    """Whatever a value holds, what is shown of it is printable."""
+    """Any value is shown with printable characters only."""
     assert harmful(safe(text)) == []
 
 
@@ -119,7 +119,7 @@ def plain(event, width=None, **options):
 
 
 def test_the_line_says_what_matters():
-    """Time, event, outcome, duration, who, whom, what changed, and why it was done."""
+    """A line shows time, event, outcome, duration, user, subject, changes and context."""
     assert plain(UPDATE) == (
         "11-23 10:00:00.123 lead.update committed 12.3 ms ana Jane Doe Acme title: null → CTO "
         "request=PATCH /leads/1"
@@ -127,7 +127,7 @@ def test_the_line_says_what_matters():
 
 
 def test_a_failure_says_why():
-    """The error stands before whatever else there is to say, and a slow tier is named."""
+    """A failure's error is shown first, and a slow tier is named."""
     failed = UPDATE | {
         "level": "error",
         "operation_details": {
@@ -142,7 +142,7 @@ def test_a_failure_says_why():
 
 
 def test_an_event_of_one_s_own_shows_its_fields():
-    """They are what it says; a level that asks for attention stands where an outcome would."""
+    """An own event shows its fields, and a warning or error level in place of the outcome."""
     event = {
         "timestamp": "2026-11-23T10:00:00.123456Z",
         "level": "warning",
@@ -155,14 +155,14 @@ def test_an_event_of_one_s_own_shows_its_fields():
 
 
 def test_what_is_told_elsewhere_is_not_repeated():
-    """A session's line says only what is bound besides."""
+    """Context that is shown elsewhere is left out of the line."""
     told = {"user": "ana", "request": "PATCH /leads/1"}
     assert plain(UPDATE, context=told).endswith("ms Jane Doe Acme title: null → CTO")
     assert "ana" in plain(UPDATE, context={"user": "bo"})
 
 
 def test_an_error_s_own_context_is_not_what_somebody_bound():
-    """Its operation and its lead are not the user's words."""
+    """The operation and lead that leadlog adds to an error are not shown as bound context."""
     event = {
         "log_type": "error_log",
         "event_name": "error.database",
@@ -178,7 +178,7 @@ def test_an_error_s_own_context_is_not_what_somebody_bound():
     st.integers(20, 200),
 )
 def test_a_line_never_takes_more_than_the_terminal_has(envelope, sections, width):
-    """Whatever the event holds."""
+    """A line is never wider than the terminal, whatever the event holds."""
     assert cells(click.unstyle(event_line({**envelope, **sections}, width))) <= width
 
 
@@ -186,7 +186,7 @@ def test_a_line_never_takes_more_than_the_terminal_has(envelope, sections, width
     st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"])), st.integers(0, 30)
 )
 def test_a_cut_text_fits(text, width):
-    """In cells; what fits is left as it is."""
+    """A text is truncated to a number of cells; one that fits is not changed."""
     cut = fit(text, width)
     assert cells(cut) <= width or not text
     if cells(text) <= width:
@@ -194,7 +194,7 @@ def test_a_cut_text_fits(text, width):
 
 
 def test_numbers_have_their_nouns():
-    """One file, two files."""
+    """A number is followed by the singular or the plural of its noun."""
     assert [count(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
     assert [count(n, "query", "queries") for n in (1, 2)] == ["1 query", "2 queries"]
 
@@ -210,7 +210,7 @@ def test_tables_are_aligned():
 
 
 def test_columns_count_cells():
-    """A Chinese character takes two, an accent of its own none."""
+    """Columns are aligned by cells: a Chinese character takes two, a combining accent none."""
     shown = table([("山田", 1), ("e\u0301", 2), ("ab", 3)])
     assert shown == ["山田  1", "e\u0301     2", "ab    3"]
 

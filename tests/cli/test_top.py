@@ -76,7 +76,7 @@ def error(at_us, message="UNIQUE constraint failed"):
 
 
 class Terminal:
-    """A terminal with `leadlog top` in it: what it shows, what was written, and a keyboard."""
+    """A terminal that runs `leadlog top`: its screen, its raw output, and a keyboard."""
 
     def __init__(self, *arguments, columns=100, lines=30, shell=False, **environment):
         self.columns, self.lines = columns, lines
@@ -116,7 +116,7 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def read(self, seconds=0.05):
-        """Take what was written."""
+        """Read the available output."""
         while select.select([self.master], [], [], seconds)[0]:
             try:
                 data = os.read(self.master, 65536)
@@ -189,7 +189,7 @@ def ready(shown):
 
 
 def test_it_shows_figures_operations_and_errors_and_follows_the_log(terminal, log):
-    """Tiles, Class.operation and the last errors; what is logged meanwhile is there at once."""
+    """It shows tiles, operations and the last errors, and new events at once."""
     top = terminal("--every", "0.2")
     shown = top.until(ready)
     assert re.search(r"operations +failed +p95 +errors\n42 +2\.38 %", shown)
@@ -206,7 +206,7 @@ def test_it_shows_figures_operations_and_errors_and_follows_the_log(terminal, lo
 
 
 def test_keys_pause_sort_and_help(terminal, log):
-    """p keeps the figures until it is pressed again; s goes through the orders; ? and any key."""
+    """p pauses and resumes, s cycles through the sort orders, ? shows the help until any key."""
     top = terminal("--every", "0.2")
     top.until(ready)
     assert top.shown.index("Lead.update") < top.shown.index("Deal.update")
@@ -262,7 +262,7 @@ def test_however_it_ends_the_terminal_is_as_it_was(terminal, how, code):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_ctrl_z_gives_the_terminal_back_for_a_time(terminal):
-    """While it is stopped the shell has its screen; afterwards top has its own again."""
+    """While it is stopped the shell has its screen back; afterwards top redraws its own."""
     top = terminal(shell=True)
     top.until(ready)
     top.type("\x1a")
@@ -293,7 +293,7 @@ def test_nothing_stored_reaches_the_terminal_raw(terminal, log):
 
 
 def test_no_color_is_no_colour(terminal):
-    """With NO_COLOR there is no colour, bold or dim in a frame."""
+    """Under NO_COLOR a frame has no colour, bold or dim text."""
     top = terminal(NO_COLOR="1")
     top.until(ready)
     top.type("q")
@@ -311,7 +311,7 @@ def test_a_terminal_without_a_cursor_gets_one_frame(terminal):
 
 
 def test_it_ends_when_the_terminal_is_gone(terminal):
-    """Nobody is left behind, reading the log for a window that was closed."""
+    """No process keeps running after its terminal is closed."""
     top = terminal("--every", "0.2")
     top.until(ready)
     os.close(top.master)
@@ -355,7 +355,7 @@ def test_json_and_an_empty_log(run, tmp_path):
 
 
 def test_a_time_that_is_none_is_refused(run, log, tmp_path):
-    """Exit code 2 with the value and how to write it; no log directory is told with a remedy."""
+    """A malformed time exits with 2 and shows the format; a missing log directory has a remedy."""
     result = run("top", "--directory", "nowhere")
     assert (result.exit_code, "leadlog demo" in result.stderr) == (3, True)
     log("database_operations", call(1))
@@ -367,7 +367,7 @@ def test_a_time_that_is_none_is_refused(run, log, tmp_path):
 @pytest.mark.parametrize("helping", [False, True])
 @pytest.mark.parametrize("width", [20, 21, 40, 71, 72, 100, 250])
 def test_a_frame_fits_every_size(width, helping):
-    """No line is wider than the terminal and there are as many as it has, whatever is stored."""
+    """A frame has exactly the terminal's size, whatever is stored."""
     many = tuple(
         OperationLine(f"{'Lead' * (n % 9)}{HOSTILE * (n % 3)}.update", 10.0**n, n / 40, 1.5, None)
         for n in range(40)
@@ -399,7 +399,7 @@ def test_a_frame_fits_every_size(width, helping):
 
 
 def test_a_sparkline_keeps_peaks_and_gaps():
-    """A peak among many values stays; what is not known is a gap and never a bar."""
+    """A peak among many values is kept; an unknown value is a gap, never a bar."""
     assert spark([0.0] * 50 + [9.0] + [0.0] * 50, 10).count("█") == 1
     assert spark([None, None], 5) == "  "
     assert spark([0, 0], 5) == "▁▁"

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.handmade_lines
 
 
 def test_what_became_worse_exits_with_one(run, tmp_path):
-    """People see the days and the change; for scripts there is JSON."""
+    """A slowdown exits with 1 and is shown with its day, as text and as JSON."""
     write_month(tmp_path / "database_logs", slower_from=18)
     shown = run("trends", "--until", LAST)
     assert shown.exit_code == 1
@@ -37,7 +37,7 @@ def test_a_quiet_month_is_told(run, tmp_path):
 
 
 def test_what_cannot_be_asked_is_usage(run, tmp_path):
-    """A bad date is named; a log that is not there is unreadable."""
+    """A bad date is a usage error; a missing log cannot be read."""
     assert run("trends").exit_code == 3
     (tmp_path / "database_logs").mkdir()
     result = run("trends", "--until", "yesterday")

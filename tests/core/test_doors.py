@@ -1,4 +1,4 @@
-"""A remedy names what its reader can change: a parameter in Python, an option of a command."""
+"""A remedy names what its reader can use: a parameter in Python, an option of a command."""
 
 import ast
 import re
@@ -44,7 +44,7 @@ PACKAGE = Path(leadlog.__file__).parent
 def test_a_remedy_names_the_door_that_was_used(
     call: Callable[[], object], command: list[str], python: str, option: str, tmp_path: Path
 ) -> None:
-    """The same error, once called from Python and once by a command; then from Python again."""
+    """The same error, called from Python, by a command, and from Python again."""
     assert tmp_path == Path.cwd()
     for _ in range(2):
         with pytest.raises(LeadlogError) as raised:
@@ -58,7 +58,7 @@ def test_a_remedy_names_the_door_that_was_used(
 
 
 def _texts(node: ast.AST) -> Iterator[ast.Constant]:
-    """Texts below a node, without what is asked for by its door."""
+    """Yield the texts below a node, except the arguments of `parameter`."""
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "parameter":
         return
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -68,7 +68,7 @@ def _texts(node: ast.AST) -> Iterator[ast.Constant]:
 
 
 def test_no_error_outside_the_command_line_names_an_option_alone() -> None:
-    """An option stands behind its command there: whoever calls Python can run that, too."""
+    """An option may only follow its command: a caller of Python can run that, too."""
     found = []
     for path in PACKAGE.rglob("*.py"):
         if path.is_relative_to(PACKAGE / "cli"):

@@ -1,4 +1,4 @@
-"""A file is replaced by a whole one, or not at all."""
+"""A file is replaced completely, or not at all."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ OLD = b"yesterday's report\n"
 
 @pytest.fixture
 def file(tmp_path):
-    """A file that is there already."""
+    """An existing file."""
     path = tmp_path / "report.csv"
     path.write_bytes(OLD)
     return path
@@ -32,7 +32,7 @@ def untouched(path):
 
 
 def test_the_new_content_takes_the_old_ones_place(file):
-    """Nothing else is left in the folder."""
+    """No other file is left in the folder."""
     replace(file, b"new")
     assert file.read_bytes() == b"new"
     assert names(file.parent) == {file.name}
@@ -41,7 +41,7 @@ def test_the_new_content_takes_the_old_ones_place(file):
 @pytest.mark.parametrize("writer", [replacing, output_file])
 @pytest.mark.parametrize("error", [OSError, ValueError, KeyboardInterrupt, SystemExit])
 def test_after_an_error_the_old_content_is_whole(file, writer, error):
-    """Whatever ends the block, Ctrl-C included."""
+    """True for any exception, including Ctrl-C."""
 
     def write():
         with writer(file) as stream:
@@ -55,7 +55,7 @@ def test_after_an_error_the_old_content_is_whole(file, writer, error):
 
 @pytest.mark.parametrize("writer", ["replacing", "output_file"])
 def test_a_full_disk_leaves_the_old_content(file, writer):
-    """The error comes from the file system, at a write or at the closing."""
+    """The file system raises, in a write or in the close."""
     code = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_the_old_content(file, writer):
 
 
 def test_a_kill_leaves_the_old_content_and_a_draft_that_is_known_as_one(file):
-    """Nothing can remove the draft of a killed process but whoever finds it."""
+    """The draft of a killed process can be removed only by another process."""
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
@@ -92,14 +92,14 @@ def test_a_kill_leaves_the_old_content_and_a_draft_that_is_known_as_one(file):
 
 @pytest.mark.parametrize("writer", [replacing, output_file])
 def test_an_error_names_the_file_and_not_its_draft(tmp_path, writer):
-    """Whose folder is missing, for one."""
+    """For example if the folder is missing."""
     with pytest.raises(FileNotFoundError) as raised, writer(tmp_path / "gone" / "report.html"):
         pass
     assert raised.value.filename == str(tmp_path / "gone" / "report.html")
 
 
 def test_two_writers_do_not_take_each_others_drafts(file):
-    """The last one to end wins, with its whole content."""
+    """The last one to end wins, with its complete content."""
     with replacing(file) as first, replacing(file) as second:
         first.write(b"a" * 10)
         second.write(b"b" * 20)
@@ -108,7 +108,7 @@ def test_two_writers_do_not_take_each_others_drafts(file):
 
 
 def test_drafts_are_private_before_anything_is_in_them(file):
-    """Whatever the umask is."""
+    """This is independent of the umask."""
     before = os.umask(0)
     try:
         with draft(file) as place:
@@ -118,7 +118,7 @@ def test_drafts_are_private_before_anything_is_in_them(file):
 
 
 def test_a_folder_descriptor_is_not_left(file, tmp_path):
-    """The folder may be moved, or a link put in its place: the files stay in the open one."""
+    """The folder may be moved or replaced by a link: the files stay in the open one."""
     inside, moved = tmp_path / "inside", tmp_path / "moved"
     inside.mkdir()
     folder = os.open(inside, os.O_RDONLY)
@@ -134,10 +134,10 @@ def test_a_folder_descriptor_is_not_left(file, tmp_path):
 
 
 class TestOutputFile:
-    """A file that the user named."""
+    """Tests of a file that the user named."""
 
     def test_a_link_stays_one(self, file, tmp_path):
-        """What it points at is replaced."""
+        """The file it points to is replaced."""
         link = tmp_path / "latest.csv"
         link.symlink_to(file.name)
         with output_file(link) as stream:
@@ -146,7 +146,7 @@ class TestOutputFile:
         assert file.read_bytes() == b"new"
 
     def test_rights_stay(self, file):
-        """Those of a file that is there are kept; a new one gets what the umask gives."""
+        """An existing file keeps its mode; a new one gets the umask's."""
         file.chmod(0o640)
         with output_file(file) as stream:
             stream.write(b"new")
@@ -160,19 +160,19 @@ class TestOutputFile:
         assert stat.S_IMODE(file.with_name("new.csv").stat().st_mode) == 0o640
 
     def test_a_device_is_written_to(self):
-        """`-o /dev/stdout` replaces no device."""
+        """`-o /dev/stdout` does not replace the device."""
         with output_file(Path("/dev/null")) as stream:
             stream.write(b"new")
         assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
     def test_a_folder_is_refused(self, tmp_path):
-        """With an error that names it."""
+        """The error names it."""
         with pytest.raises(IsADirectoryError), output_file(tmp_path):
             pass
 
 
 def test_a_draft_is_removed_only_when_nobody_writes_it(file):
-    """Who writes it holds its lock until it has the file's name."""
+    """The writer holds its lock until it is renamed to the file."""
     with draft(file) as place:
         Path(place).write_bytes(b"new")
         assert not remove_abandoned(Path(place))
@@ -186,7 +186,7 @@ def test_a_draft_is_removed_only_when_nobody_writes_it(file):
 
 @pytest.mark.parametrize("moment", ["before the lock", "after the lock"])
 def test_a_draft_that_is_taken_for_abandoned_is_made_again(file, monkeypatch, moment):
-    """Between its making and its locking nobody can tell it from what a killed process left."""
+    """Between creation and locking it looks like the draft of a killed process."""
     lock, taken = files.try_lock, []
 
     def try_lock(fd):

@@ -100,7 +100,7 @@ class Served:
         return self.raw("\r\n".join(told).encode("latin-1") + b"\r\n\r\n" + body)
 
     def json(self, path: str) -> Any:
-        """Return what a view tells."""
+        """Return the JSON of a view."""
         status, _, body = self.ask(path)
         assert status == 200, (status, body)
         return orjson.loads(_joined(body))
@@ -122,7 +122,7 @@ def _joined(body: bytes) -> bytes:
 
 @contextmanager
 def serving(directory: Path, *options: str, port: int = 0) -> Iterator[Served]:
-    """Run `leadlog dashboard` of a log as a process of its own."""
+    """Run `leadlog dashboard` of a log as a separate process."""
     command = [sys.executable, "-m", "leadlog", "dashboard", "--directory", str(directory)]
     process = subprocess.Popen(
         [*command, "--no-open", "--json", "--port", str(port), *options],
@@ -154,7 +154,7 @@ def _wait_until_indexed(served: Served) -> None:
 
 
 def _hostile(value: Any, number: list[int]) -> Any:
-    """The same with a hostile text in the place of every text, and of what is not known."""
+    """Return a copy with a hostile text in place of every text and every unknown value."""
     if isinstance(value, dict):
         return {key: _hostile(one, number) for key, one in value.items()}
     if isinstance(value, list):
@@ -193,7 +193,7 @@ def write_hostile(root: Path, now: int | None = None) -> None:
 
 
 def _numbers(record: dict[str, Any], turn: int) -> None:
-    """What has to be a number or a truth, so that the record is shown at all."""
+    """Return values that must stay numbers or booleans for the record to be shown."""
     for section, values in {
         "operation_details": {
             "success": turn % 2 == 0,

@@ -1,4 +1,4 @@
-"""The pages' own files: small, all there, and with the licence of what is not ours."""
+"""The pages' static files: small, complete, and with the licence of third-party code."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ QUESTIONS = Path(__file__).parents[2] / "docs" / "how-to" / "query.md"
 
 
 def test_every_script_and_style_is_served():
-    """What lies in the folder is known by its name, pages and data apart."""
+    """Every file in the folder is served by its name, except pages and data."""
     own = {name for name in NAMES if name.endswith((".js", ".css", ".svg"))}
     assert own
     assert all(asset(name) is not None for name in own)
@@ -31,7 +31,7 @@ def test_scripts_and_styles_are_small():
 
 
 def test_the_licence_of_what_is_not_ours_is_beside_it():
-    """uPlot is MIT, whose text goes with every copy."""
+    """The text of uPlot's MIT licence is shipped with it."""
     assert "MIT" in (FOLDER / "uplot.LICENSE").read_text("utf-8")
     assert "v1.6.32" in (FOLDER / "uplot.js").read_text("utf-8")[:80]
 
@@ -54,7 +54,7 @@ def test_our_scripts_never_read_a_text_as_markup(name):
 
 
 def test_the_twenty_questions_are_those_of_the_documentation():
-    """With their SQL and their jq lines."""
+    """The page's twenty questions have the SQL and jq commands of the documentation."""
     found = re.findall(
         r"### (\d+\. [^\n]+)\n.*?```sql\n(.*?)```.*?\$ (jq .*?)\n```",
         QUESTIONS.read_text("utf-8"),

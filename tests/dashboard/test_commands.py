@@ -280,14 +280,14 @@ def sql_of(told: dict[str, Any]) -> str:
 
 
 def test_leadlog_finds_the_events_of_every_filter(ask, queried):
-    """In SQL, over whatever tables the filter is about."""
+    """`leadlog query` finds the events of every filter, in whatever tables they are."""
     for text in FILTERS if SOAK else FILTERS[::3]:
         told = ask("explore", **WHOLE, f=text)
         assert ids(queried[sql_of(told)]) == ids(told["rows"]), text
 
 
 def test_every_value_of_a_facet_is_counted_and_found(ask, jq):
-    """Values with quotes, and those that the index has cut, too; whatever else the filter says."""
+    """Every facet value is found, including quoted and truncated ones, with any other filter."""
     for other in ("", "ms>=100 session:session1 "):
         told = ask("explore", **WHOLE, f=other)
         for facet in told["found"]["facets"]:
@@ -362,7 +362,7 @@ def test_errors_say_what_their_commands_say(ask, jq):
 
 
 def test_a_row_a_session_and_an_event_say_what_their_commands_say(ask, jq):
-    """Each entry, each event, and the record itself."""
+    """The commands of a row, a session and an event return the same entries, events and record."""
     told = ask("entity", key="3", reads="1")
     entries = {entry["event_id"] for row in told["rows"] for entry in row["entries"]}
     found = command(told["commands"]["leadlog"])

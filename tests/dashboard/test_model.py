@@ -1,8 +1,10 @@
-"""The model of the log: what pages, report and `top` show is what the files say."""
+"""The model of the log: pages, report and `top` show what is in the files."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
+import httpx
 import orjson
 import pytest
 import zstandard
@@ -10,6 +12,7 @@ import zstandard
 from leadlog.core.clock import format_us, parse
 from leadlog.core.errors import LeadlogError
 from leadlog.core.layout import log_files
+from leadlog.dashboard import app
 from leadlog.dashboard.model import (
     Log,
     differences,
@@ -29,7 +32,7 @@ from leadlog.dashboard.model import (
 )
 from leadlog.reading.merged import read_merged
 from leadlog.reading.shipments import Shipments
-from tests.bench.made_events import write
+from tests.bench.made_events import blank, write
 from tests.training.test_in_use import duration_model
 
 pytestmark = pytest.mark.handmade_lines
@@ -100,7 +103,7 @@ def test_percentiles_are_those_of_the_durations_within_one_percent(log, root):
 
 
 def test_sampled_events_count_as_many_as_were_meant(tmp_path):
-    """And the number is said to be an estimate."""
+    """Sampled events are weighted, and the count is marked as an estimate."""
     write(tmp_path / "log", DAYS[0], 1_000, sampled=1.0)
     told = events(tmp_path / "log")
     meant = sum(1 / one.get("sample_rate", 1.0) for one in told)
@@ -113,7 +116,7 @@ def test_sampled_events_count_as_many_as_were_meant(tmp_path):
 
 
 def test_what_was_a_week_before_is_known_only_where_the_log_reaches_so_far(log):
-    """No 0 for a week that is not in the log."""
+    """The value of a week that is not in the log is unknown, not 0."""
     assert now(log, window("2026-11-09", "2026-11-10", now=NOW)).tiles[0].before is not None
     assert now(log, window("2026-11-02", "2026-11-03", now=NOW)).tiles[0].before is None
 
@@ -143,7 +146,7 @@ def test_a_filter_takes_what_it_says_and_its_own_facet_stays_whole(log, root):
 
 @pytest.mark.parametrize("text", ["operatoin:add", "plain words", "ms:5", "ms>=soon", "-user:ana"])
 def test_a_filter_that_cannot_be_understood_says_how_to_write_it(text):
-    """With the words that there are."""
+    """The error of a malformed filter lists the known words."""
     with pytest.raises(LeadlogError, match=r"operation|number"):
         filter_of(text)
 
@@ -161,7 +164,7 @@ def test_a_heatmap_has_every_duration_and_a_box_tells_what_differs_in_it(log, ro
 
 
 def test_error_groups_are_by_cause_with_their_first_and_last_time(log, root):
-    """The newest first, each with a sample; the detail goes from one to the next."""
+    """Groups are sorted newest first, with a sample; the detail links its neighbours."""
     period = window("2026-11-01", "2026-11-10", now=NOW)
     told = [one for one in events(root) if one["log_type"] == "error_log"]
     with log.figures() as figures:
@@ -203,7 +206,7 @@ def test_runs_say_what_was_expected_and_how_far_each_destination_is_behind(log, 
 
 
 def test_runs_entities_sessions_and_quality_come_from_the_same_index(log, root):
-    """Each tells what the records say."""
+    """Runs, rows, sessions and quality agree with the records."""
     period = window("2026-11-01", "2026-11-10", now=NOW)
     told = events(root)
     syncs = [one for one in told if one["log_type"] == "sync_operation"]
@@ -252,7 +255,7 @@ def test_pages_of_rows_have_each_event_once_even_those_of_one_moment(tmp_path):
 
 
 def test_events_are_told_once_by_their_numbers_whatever_comes_between(log, root):
-    """New lines, in the order in which they came; a compressed file tells nothing twice."""
+    """New events are returned once, in order of arrival; compressing a file repeats none."""
     with log.figures() as figures:
         generation, last = figures.position()
     path = root / "database_operations" / f"{DAYS[2]}.jsonl"
@@ -283,7 +286,7 @@ def test_events_are_told_once_by_their_numbers_whatever_comes_between(log, root)
 
 
 def test_a_file_that_was_replaced_is_counted_anew_and_followers_are_told(log, root):
-    """By another generation of the numbers; the roll-ups lose what is gone."""
+    """A replaced file starts a new generation, and its old counts leave the roll-ups."""
     with log.figures() as figures:
         generation, _ = figures.position()
     path = root / "database_operations" / f"{DAYS[0]}.jsonl"
@@ -311,7 +314,7 @@ def test_an_index_that_was_erased_is_made_anew(log, root):
 
 
 def test_a_log_with_something_in_the_index_s_place_is_indexed_elsewhere(root):
-    """In a folder of this process, which goes with it."""
+    """If the index cannot be created, it is in a temporary folder that is removed at the end."""
     (root / ".index").write_text("in the way")
     with Log(root) as opened:
         opened.catch_up()
@@ -342,6 +345,51 @@ def test_a_moment_shows_the_row_as_it_was(tmp_path):
         assert before.row["title"] == "CTO"
 
 
+def test_numbers_that_no_browser_can_hold_are_shown_as_they_are(tmp_path):
+    """Keys of 64 bits in a row's history, and in the rows of a query."""
+    path = tmp_path / "log" / "database_operations" / f"{DAYS[0]}.jsonl"
+    path.parent.mkdir(parents=True)
+    made = blank("database_operation", 0, 1, DAYS[0])
+    made["operation_details"] |= {
+        "operation_type": "create",
+        "entity": "Deal",
+        "success": True,
+        "outcome": "committed",
+    }
+    made["lead_identifier"]["lead_id"] = "7"
+    large = (1 << 53) + 1
+    made["data_details"] |= {
+        "change": "create",
+        "fields_changed": {"id": {"new": 7}, "owner": {"new": large}, "n": {"new": large - 2}},
+    }
+    path.write_bytes(orjson.dumps(made) + b"\n")
+    token = "a" * 24
+    site = app(tmp_path / "log", token=token, hosts=["crm.example"])
+
+    async def visit():
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=site),
+            base_url="http://crm.example",
+            headers={"authorization": f"Bearer {token}"},
+        ) as client:
+            for _ in range(200):
+                told = (await client.get("/api/entity?key=7")).json()
+                if told["rows"]:
+                    break
+                await asyncio.sleep(0.05)
+            sql = f"SELECT {large} AS large, {large - 2} AS small"
+            answer = await client.post("/api/sql", json={"name": "one", "sql": sql})
+            return told, answer.json()
+
+    try:
+        told, answer = asyncio.run(visit())
+    finally:
+        site.close()
+    (row,) = told["rows"]
+    assert (row["row"]["owner"], row["row"]["n"]) == (str(large), large - 2)
+    assert answer["rows"] == [[str(large), large - 2]]
+
+
 @pytest.mark.parametrize(
     ("since", "until", "step"),
     [("1h", None, 30), ("24h", None, 900), ("7d", None, 7_200), ("15m", None, 10)],
@@ -356,8 +404,8 @@ def test_a_period_has_about_a_hundred_slots(since, until, step):
 
 
 def test_a_period_that_ends_before_it_begins_is_refused():
-    """With both of its ends in the message."""
-    with pytest.raises(LeadlogError, match="exchange"):
+    """The error of a period that ends before it begins names both ends."""
+    with pytest.raises(LeadlogError, match="swap"):
         window("2026-11-02", "2026-11-01", now=NOW)
     with pytest.raises(LeadlogError, match="point in time"):
         window("soon", now=NOW)

@@ -39,14 +39,14 @@ def served(root):
              "localhost:1", ""],
 )  # fmt: skip
 def test_a_name_that_is_not_the_dashboard_s_own_is_refused(served, method, host):
-    """DNS rebinding: a page at evil.example has its name lead to loopback, whatever the method."""
+    """A request with a foreign host name (DNS rebinding) is refused, whatever the method."""
     status, _, body = served.ask("/api/now", host=host.format(port=served.port), method=method)
     assert status in {400, 421}
     assert b"operations" not in body
 
 
 def test_two_names_are_refused(served):
-    """Of two Host headers, one might be checked and the other be used."""
+    """Two Host headers are refused, since one might be checked and the other used."""
     status, _, _ = served.ask("/api/now", "Host: evil.example")
     assert status in {400, 421}
 
@@ -86,7 +86,7 @@ def test_without_the_token_nothing_of_the_log_is_seen(served, path):
 
 
 def test_the_token_in_the_address_works_once_and_becomes_a_strict_cookie(root):
-    """Whoever finds the address in a history or in a list of processes is too late."""
+    """The token in the address works once, so an address found later is useless."""
     with serving(root) as served:
         path = served.url.removeprefix(served.base)
         status, headers, _ = served.ask(path, token=False)
@@ -184,7 +184,7 @@ def test_nothing_is_changed_without_being_allowed(root, served):
 
 
 def test_there_is_no_websocket(served):
-    """Its handshake is no exception to any check, and gets no connection."""
+    """A WebSocket handshake passes the same checks and gets no connection."""
     status, _, _ = served.ask(
         "/live",
         "Upgrade: websocket",
@@ -221,7 +221,7 @@ def test_every_answer_has_the_headers_that_protect_it(served, path, token):
     ],
 )  # fmt: skip
 def test_no_file_is_served_but_the_pages_own(served, path):
-    """They come from memory; no path reaches a disk."""
+    """Static files are served from memory; no path reaches the disk."""
     assert served.ask(path)[0] == 404
 
 
@@ -254,7 +254,7 @@ def test_sql_reaches_the_tables_and_nothing_else(served, sql):
 
 
 def test_an_exported_csv_holds_no_formula(served):
-    """A spreadsheet would run what begins with =, +, - or @."""
+    """A CSV field that begins with =, +, - or @ is prefixed, so no spreadsheet runs it."""
     status, headers, body = post(
         served, "/api/sql/export", sql="SELECT name, company, email FROM operations", form="csv"
     )
@@ -265,7 +265,7 @@ def test_an_exported_csv_holds_no_formula(served):
 
 
 def test_a_query_can_be_cancelled(served):
-    """Its process ends at once, not at its limit."""
+    """Cancelling a query ends its process at once, not at its time limit."""
     import threading
     import time
 
@@ -286,7 +286,7 @@ def test_a_query_can_be_cancelled(served):
 
 
 def test_only_the_owner_may_read_index_and_key(root, served):
-    """And erasing takes the index with it."""
+    """Index and key are private, and an erasure removes the index."""
     folder = root / ".index"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
@@ -295,7 +295,7 @@ def test_only_the_owner_may_read_index_and_key(root, served):
 
 
 def test_a_token_that_others_may_read_is_refused(root, tmp_path):
-    """One that is not there is made, for its owner only."""
+    """A token file that others may read is refused; a missing one is created private."""
     path = tmp_path / "token"
     with serving(root, "--token-file", str(path)) as served:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -306,13 +306,13 @@ def test_a_token_that_others_may_read_is_refused(root, tmp_path):
 
 
 def test_a_busy_port_is_told_with_what_to_do(root, served):
-    """In one line, with the option that helps."""
+    """A busy port is reported in one line, with the option to choose another."""
     with pytest.raises(AssertionError, match="--port"), serving(root, port=served.port):
         pass
 
 
 def test_a_view_that_cannot_be_understood_says_why(served):
-    """With a status that is not an accident."""
+    """A malformed request is answered with a reason and a 4xx status."""
     for path, word in {
         "/api/now?since=soon": b"point in time",
         "/api/explore?f=nonsense": b"word:value",
@@ -382,7 +382,7 @@ def test_it_can_be_mounted_in_an_application_of_ones_own(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 def test_another_user_of_the_machine_without_the_token_sees_nothing():
-    """Neither from the server, nor in the files beside the log, nor in the list of processes."""
+    """Another user learns nothing from the server, the log directory or the process list."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         root = Path(folder) / "log"

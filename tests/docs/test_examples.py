@@ -1,4 +1,4 @@
-"""What the documentation shows works: pages, docstrings, generated references, links."""
+"""The documentation's examples work: pages, docstrings, generated references, links."""
 
 import doctest
 import importlib
@@ -36,7 +36,7 @@ def name_of(path: Path) -> str:
 @pytest.mark.usefixtures("captures_end")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_python_on_a_page_runs(page: Path) -> None:
-    """Every Python block runs, in the order of the page, beside an empty log directory."""
+    """Every Python block runs, in page order, in an empty directory."""
     Path("database_logs").mkdir()
     document = Document.parse(str(page), PythonCodeBlockParser())
     document.namespace["__name__"] = "page"
@@ -73,7 +73,7 @@ def test_the_jq_commands_of_the_readme_read_the_log(page: Path, jq: object) -> N
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_hold(name: str) -> None:
-    """The examples in docstrings give what they show."""
+    """The examples in docstrings give the results shown."""
     found = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert found.failed == 0
 

@@ -1,4 +1,4 @@
-"""The words of the project: what docs, help, errors, docstrings and comments do not say."""
+"""The project's wording: expressions that docs, help, errors and docstrings avoid."""
 
 import re
 from pathlib import Path
@@ -39,16 +39,19 @@ INSTEAD = {
     r"\b(brings?|goes|go|come|comes) home\b": "recovers, is written",
     r"\bso many (bytes|cells|characters|seconds|leads|runs|records|rows)\b": "name the parameter",
     r"--mend\b": "--repair",
+    r"\bpeople should know of\b": "for the operator",
+    r"\bso that nobody\b|\bsomebody writes\b": "name who: the process, the caller, a writer",
+    r"\bthrown away\b": "discarded",
     r"\b(utili[sz]e|leverage)s?\b": "use",
     r"\bin order to\b": "to",
     r"\b(simply|obviously|of course)\b": "leave it out",
 }
-"""What is not written, and what is."""
+"""Pattern to avoid, and the wording to use instead."""
 
 
 @pytest.mark.parametrize("wrong", INSTEAD)
 def test_plain_words_are_used(wrong: str) -> None:
-    """No page and no source says it in the other way; the list says what it says instead."""
+    """No page and no source contains the pattern."""
     found = [
         f"{path.name}:{number}: {line.strip()}"
         for path in (*PAGES, *SOURCES)

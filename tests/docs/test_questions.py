@@ -12,7 +12,7 @@ SCRIPT = ROOT / "docs" / "questions.py"
 
 
 def run(*arguments: object) -> str:
-    """Run the script and return what it printed."""
+    """Run the script and return its output."""
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *map(str, arguments)],
         capture_output=True,
@@ -25,7 +25,7 @@ def run(*arguments: object) -> str:
 
 
 def test_right_answers_are_told_from_wrong_ones(tmp_path: Path) -> None:
-    """Each question's own SQL is right, another's is not, and what would do harm is just wrong."""
+    """A question's own SQL is right, another question's is wrong, and harmful SQL is just wrong."""
     folder = tmp_path / "set"
     run("make", folder)
     asked: list[dict[str, Any]] = [

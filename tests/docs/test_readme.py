@@ -28,7 +28,7 @@ ANSWERS = {
 
 
 def settled(text: str) -> str:
-    """A command's output without what differs."""
+    """Return a command's output without the parts that vary."""
     for found, put in ANSWERS.items():
         text = re.sub(found, put, text, flags=re.MULTILINE)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
@@ -44,7 +44,7 @@ def shown() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def answered(tmp_path: Path) -> None:
-    """The application of README under its own command, asked what README asks."""
+    """README's application, run with its own command, after README's requests."""
     (block,) = re.findall(r"```py\n# shop.py\n(.*?)```", TEXT, re.DOTALL)
     (tmp_path / "shop.py").write_text(block, encoding="utf-8")
     commands = [command for command, _ in shown()]
@@ -82,7 +82,7 @@ def wait_for(url: str) -> None:
 
 
 def ask(arguments: list[str], port: str) -> None:
-    """Send what a curl command of README sends."""
+    """Send the request of a curl command in README."""
     method, headers, url = "GET", {}, ""
     words = iter(arguments)
     for word in words:
@@ -126,7 +126,7 @@ def test_the_questions_of_readme_have_its_answers(jq: object) -> None:
 
 
 def errors() -> str:
-    """What `leadlog errors` prints."""
+    """Return the output of `leadlog errors`."""
     return subprocess.run(["leadlog", "errors"], capture_output=True, text=True, check=False).stdout
 
 
@@ -140,7 +140,7 @@ def test_the_eight_lines_of_readme_have_its_history(tmp_path: Path) -> None:
 
 
 def test_what_readme_measures_stands_in_a_table_of_a_benchmark() -> None:
-    """No figure of "What it costs" is README's own."""
+    """Every figure in "What it costs" is in a table written by a benchmark."""
     part = TEXT.partition("## What it costs")[2].partition("\n## ")[0]
     docs = README.parent / "docs" / "explanation"
     tables = (docs / "performance.md").read_text() + (docs / "capture.md").read_text()

@@ -17,7 +17,7 @@ Run = Callable[..., CompletedProcess[str]]
 def test_a_syslog_receiver_gets_the_lines_of_the_files(
     files_of: Callable[[str], None], run: Run, tmp_path: Path
 ) -> None:
-    """Each with its severity and its length, over one connection that ends with the process."""
+    """A syslog receiver gets every line with its severity and length, over one connection."""
     files_of("sinks.md")
     got = bytearray()
 
@@ -52,7 +52,7 @@ def test_a_syslog_receiver_gets_the_lines_of_the_files(
 
 
 def test_a_database_keeps_the_errors(files_of: Callable[[str], None], run: Run) -> None:
-    """And nothing else."""
+    """The SQLite sink stores the errors and nothing else."""
     files_of("sinks.md")
     said = run(sys.executable, "with_sqlite.py").stdout
     assert said.startswith("[('import.failed', \"invalid literal for int()")

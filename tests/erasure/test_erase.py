@@ -1,4 +1,4 @@
-"""A person is taken out of the log, and everybody else stays."""
+"""Erasure of a person from the log, with everyone else's data kept."""
 
 import hmac
 import json
@@ -23,7 +23,7 @@ ANA, ADDRESS = "lead-ana-1", "Ana@Acme.example"
 
 
 def record(log_type, number, date, **sections):
-    """An event with some keys of its sections."""
+    """Return an event with some keys of its sections."""
     event = blank(log_type, number * 1_000_000, number, date)
     for section, values in sections.items():
         if isinstance(event.get(section), dict):
@@ -34,7 +34,7 @@ def record(log_type, number, date, **sections):
 
 
 def about_ana(date):
-    """Records that name Ana in every way there is, and some that only look like it."""
+    """Return records that name Ana in every possible way, and some that only resemble it."""
     who = {"lead_id": ANA, "name": "Ana Lima", "email": ADDRESS}
     operation = {"operation_id": f"op-{date}", "operation_type": "add_lead"}
     return [
@@ -111,7 +111,7 @@ def log(tmp_path):
 
 
 def told(root):
-    """Every event by day and number, as it is read."""
+    """Return every event by day and number, as read."""
     return {
         (file.date, event.data["event_id"]): event.data
         for file in log_files(root)
@@ -121,7 +121,7 @@ def told(root):
 
 
 def everything(root):
-    """All that can be read in the directory, unpacked, as one text."""
+    """Return all readable content of the directory, unpacked, as one text."""
     found = "".join(json.dumps(event, ensure_ascii=False) for event in told(root).values())
     for path in root.rglob("*"):
         if path.is_file() and path.suffix in {".json", ".jsonl", ".tmp"}:
@@ -130,14 +130,14 @@ def everything(root):
 
 
 def numbers(events_told):
-    """The numbers of the events that are about or near Ana."""
+    """Return the numbers of the events about or near Ana."""
     found = {int(key[1][8:], 16) for key in events_told}
     return found & (REMOVED | CHANGED | {80_007})
 
 
 @pytest.mark.parametrize("asked", [{"lead_ids": [ANA]}, {"emails": ["ana@acme.EXAMPLE"]}])
 def test_a_person_goes_and_everybody_else_stays(log, asked):
-    """Lines about her go, others lose her entry and her address, the rest is as it was."""
+    """Lines about her are removed, others lose her entry and address, the rest is unchanged."""
     before = told(log)
     report = erasure.run(log, today=TODAY, **asked)
     after = told(log)
@@ -160,7 +160,7 @@ def test_a_person_goes_and_everybody_else_stays(log, asked):
 
 @pytest.mark.parametrize("asked", ["ana-before", "ana-after"])
 def test_a_lead_is_known_by_the_ids_that_it_had_before_too(tmp_path, asked):
-    """Its id was changed: it was one row all the time."""
+    """A lead whose id was changed is one row throughout."""
     root = tmp_path / "database_logs"
     path = root / "database_operations" / f"{DAYS[0]}.jsonl"
     path.parent.mkdir(parents=True)
@@ -184,7 +184,7 @@ def test_a_lead_is_known_by_the_ids_that_it_had_before_too(tmp_path, asked):
 
 
 def test_counts_and_bucket_tables_follow(log):
-    """The sealed day's bucket table and the daily summaries are those of what is left."""
+    """The sealed day's bucket table and the daily summaries match the remaining events."""
     erasure.run(log, lead_ids=[ANA], today=TODAY)
     assert count_days(log, DAYS[0]).from_buckets == (DAYS[0],)
     for date in DAYS:
@@ -196,7 +196,7 @@ def test_counts_and_bucket_tables_follow(log):
 
 
 def test_pseudonyms_take_her_place(log):
-    """With a key no line goes; her data become the pseudonyms that the pipeline makes."""
+    """With a key no line is removed; her data become the pipeline's pseudonyms."""
     before = told(log)
     report = erasure.run(log, lead_ids=[ANA], pseudonym_key="pepper", today=TODAY)
     after = told(log)
@@ -213,7 +213,7 @@ def test_pseudonyms_take_her_place(log):
 
 
 def test_a_dry_run_says_it_and_changes_nothing(log):
-    """Counts and files are those of the run that follows; nothing is written."""
+    """The counts and files are those of the following run; nothing is written."""
     before = {path: path.read_bytes() for path in log.rglob("*") if path.is_file()}
     dry = erasure.run(log, lead_ids=[ANA], dry_run=True, today=TODAY)
     assert {path: path.read_bytes() for path in log.rglob("*") if path.is_file()} == before
@@ -222,7 +222,7 @@ def test_a_dry_run_says_it_and_changes_nothing(log):
 
 
 def test_files_of_today_and_in_use_wait_for_a_later_run(log):
-    """They are named, what is known of her is kept, and a run without names goes on."""
+    """They are reported, the identity is kept, and a run without names continues."""
     today = log / "error_logs" / f"{TODAY}.jsonl"
     today.write_text(
         json.dumps(record("error_log", 1, TODAY, context={"operation_id": f"op-{DAYS[0]}"})) + "\n"
@@ -233,11 +233,11 @@ def test_files_of_today_and_in_use_wait_for_a_later_run(log):
         report = erasure.run(log, emails=[ADDRESS], today=TODAY)
     assert report.remaining == {
         f"error_logs/{TODAY}.jsonl": "its day is not over",
-        f"database_operations/{DAYS[2]}.jsonl": "somebody writes to it",
+        f"database_operations/{DAYS[2]}.jsonl": "a process is writing to it",
     }
     journal = log / ".erasure.json"
     assert journal.stat().st_mode & 0o777 == today.parent.parent.stat().st_mode & 0o666
-    # Nothing but the journal knows any more whose the operation was.
+    # Only the journal still knows whose operation it was.
     os.utime(today, (1_793_534_400, 1_793_534_400))
     later = erasure.run(log, today="2026-11-24")
     assert later.remaining == {}
@@ -247,14 +247,14 @@ def test_files_of_today_and_in_use_wait_for_a_later_run(log):
 
 
 def test_the_report_names_no_one(log):
-    """What goes into the audit record has neither id nor address."""
+    """The data of the audit record contain neither id nor address."""
     text = json.dumps(erasure.run(log, lead_ids=[ANA], today=TODAY).as_dict()).casefold()
     assert ANA not in text
     assert ADDRESS.casefold() not in text
 
 
 def test_two_at_once_are_kept_apart(log):
-    """While a janitor is at work nothing is erased, and the message says so."""
+    """While a janitor is running nothing is erased, and the message says so."""
     with (log / ".archive.lock").open("w") as other:
         assert try_lock(other.fileno())
         with pytest.raises(LogDirectoryError, match="another janitor"):

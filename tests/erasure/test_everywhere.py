@@ -1,4 +1,4 @@
-"""After an erasure without remainder nobody finds the person: no reader, and no grep."""
+"""After a complete erasure neither a reader nor grep finds the person."""
 
 import base64
 import contextlib
@@ -71,7 +71,7 @@ OTHERS = [
 
 
 def unpacked(path):
-    """Everything that can be read in a file, as text."""
+    """Return all readable content of a file, as text."""
     content = path.read_bytes()
     if content.startswith(b"\x28\xb5\x2f\xfd"):
         content = zstandard.ZstdDecompressor().stream_reader(content).read()
@@ -85,12 +85,12 @@ def unpacked(path):
 
 
 def grep(root):
-    """The spellings that are found below a directory, behind links too, and where."""
+    """Return the spellings found below a directory, through links too, with their files."""
     found = []
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
             text = unpacked(Path(folder, name)).casefold()
-            for _ in range(4):  # as it is, and decoded from JSON in JSON
+            for _ in range(4):  # unchanged, and decoded from nested JSON
                 text += text.replace("\\\\", "\\").replace('\\"', '"')
             for other in OTHERS:
                 text = text.replace(other, "").replace(json.dumps(other)[1:-1], "")
@@ -101,7 +101,7 @@ def grep(root):
 
 
 def note(number, text, **sections):
-    """An event of an application's own with a text in it."""
+    """Return an application's event with a text in it."""
     event = blank("monitoring_data", number * 1_000_000, number, DAY)
     event["monitoring_info"]["data_points"] = {"note": text, f"key {text}": 1, "list": [text]}
     return event | sections
@@ -130,7 +130,7 @@ def events():
 
 @pytest.fixture(params=["plain", "compressed", "parquet"])
 def root(request, tmp_path, events):
-    """A day that names her in every spelling, in each form a day can have."""
+    """Return a day that names her in every spelling, in each form that a day can have."""
     root = tmp_path / "database_logs"
     hers, others = events
     put(root, f"database_operations/{DAY}.jsonl", lines(hers[0]))
@@ -144,7 +144,7 @@ def root(request, tmp_path, events):
 
 
 def test_no_spelling_is_left_in_any_form(root):
-    """Nothing is found any more, and whoever only looks like her stays."""
+    """No spelling is found, and texts that only resemble it stay."""
     assert len(SPELLINGS) >= 20
     assert {how for how, _ in grep(root)} >= set(SPELLINGS) - {"JSON's escapes"}
     report = erasure.run(root, lead_ids=[LEAD], emails=[EMAIL], today=TODAY)
@@ -158,7 +158,7 @@ def test_no_spelling_is_left_in_any_form(root):
 
 @pytest.mark.parametrize("how", sorted(SPELLINGS))
 def test_each_spelling_is_seen_in_bytes_and_covered(how):
-    """The quick test on bytes and the covering agree."""
+    """The quick test on bytes and the masking agree."""
     spelling = Spelling([LEAD, EMAIL])
     text = SPELLINGS[how]
     assert spelling.may_be_in(text.encode())
@@ -170,13 +170,13 @@ def test_each_spelling_is_seen_in_bytes_and_covered(how):
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_another_person_is_not_taken_for_her(other):
-    """A longer id or address that contains hers is somebody else's."""
+    """A longer id or address that contains hers belongs to another person."""
     assert not Spelling([LEAD, EMAIL]).is_in(other)
 
 
 @given(st.text("abcXYZ019%=&;#u\\@.\n ä", max_size=30), st.text("abc%=\\ u004", max_size=12))
 def test_the_quick_test_never_says_no_where_she_is(before, after):
-    """Whatever stands around her."""
+    """The quick test finds her in any surrounding text."""
     spelling = Spelling([PLAIN])
     text = f"{before}{PLAIN}{after}"
     assert spelling.may_be_in(text.encode())
@@ -194,7 +194,7 @@ def test_a_domain_is_found_as_it_is_registered():
 
 @pytest.fixture
 def small(tmp_path):
-    """A log of one closed day about somebody else."""
+    """Return a log of one closed day about another person."""
     root = tmp_path / "database_logs"
     put(root, f"monitoring_data/{DAY}.jsonl", lines(note(1, "nobody")))
     return root
@@ -205,7 +205,7 @@ def erase(root):
 
 
 def test_quarantined_lines_go_and_the_others_stay(small):
-    """They are kept in base64, where no grep finds them but every reader does."""
+    """They are stored in base64, which grep does not search but every reader decodes."""
     kept = [
         {"line_number": number, "offset": 0, "base64": base64.b64encode(text.encode()).decode()}
         for number, text in enumerate([f"torn {EMAIL}", "torn", f"torn {quote(EMAIL)}"])
@@ -216,7 +216,7 @@ def test_quarantined_lines_go_and_the_others_stay(small):
 
 
 def test_a_damaged_file_in_quarantine_is_named(small):
-    """Nobody may rewrite what is kept to be repaired; it is said, and the journal stays."""
+    """Content kept for repair must not be rewritten; it is reported, and the journal stays."""
     content = zstandard.compress(os.urandom(300_000).hex().encode() + f" {EMAIL}".encode() * 9)
     path = put(small, f"quarantine/error_logs/{DAY}.jsonl.zst", content + b"\x28\xb5\x2f")
     report = erase(small)
@@ -228,7 +228,7 @@ def test_a_damaged_file_in_quarantine_is_named(small):
 
 
 def test_the_monitor_s_state_is_covered_and_its_free_pages_too(small):
-    """Messages in JSON, in text and in the outbox; rows of others stay."""
+    """Messages in JSON, in text and in the outbox are masked; rows of others stay."""
     path = small / ".monitor.sqlite3"
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -254,7 +254,7 @@ def test_the_monitor_s_state_is_covered_and_its_free_pages_too(small):
 
 
 def test_a_running_monitor_s_state_is_named(small):
-    """It would write back what it still knows."""
+    """A running monitor would write its state back, so it is reported."""
     path = small / ".monitor.sqlite3"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE a (text TEXT)")
@@ -267,7 +267,7 @@ def test_a_running_monitor_s_state_is_named(small):
 
 
 def test_exports_that_name_her_are_named(small, tmp_path):
-    """leadlog remembers what it wrote elsewhere; what is gone is forgotten."""
+    """leadlog remembers exported files; those that no longer exist are forgotten."""
     there, clean, gone = (tmp_path / name for name in ("there.csv", "clean.csv", "gone.csv"))
     there.write_text(f"email\n{EMAIL}\n")
     clean.write_text("email\n")
@@ -283,7 +283,7 @@ def test_exports_that_name_her_are_named(small, tmp_path):
 
 
 def test_a_working_copy_of_a_killed_command_is_named(small, tmp_path, monkeypatch):
-    """It lies in the temporary folder until somebody removes it."""
+    """A working copy in the temporary folder is reported."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     left = put(tmp_path, "leadlog-spill-0-1/1.tmp", f"note to {EMAIL}".encode())
     assert list(erase(small).remaining) == [str(left)]
@@ -292,7 +292,7 @@ def test_a_working_copy_of_a_killed_command_is_named(small, tmp_path, monkeypatc
 
 
 def test_a_folder_behind_a_link_is_reached(small, tmp_path, events):
-    """A category on a larger disk."""
+    """A category on another disk, reached through a link, is erased too."""
     elsewhere = tmp_path / "disk2"
     elsewhere.mkdir()
     put(elsewhere, f"database_operations/{DAY}.jsonl", lines(events[0][0]))
@@ -303,7 +303,7 @@ def test_a_folder_behind_a_link_is_reached(small, tmp_path, events):
 
 
 def test_a_file_that_is_not_leadlog_s_is_named(small, tmp_path):
-    """Compressed or not, also behind a link; nothing of it is touched."""
+    """Such a file is reported, compressed or not and through links, but not changed."""
     secret = f"her address is {EMAIL}".encode()
     names = {"notes.txt": secret, "old/dump.bin": os.urandom(9) + secret, "a.zst": b""}
     names["a.zst"] = zstandard.compress(secret)
@@ -317,7 +317,7 @@ def test_a_file_that_is_not_leadlog_s_is_named(small, tmp_path):
 
 
 def test_drafts_of_killed_processes_go_and_those_being_written_are_named(small):
-    """A draft has no name that a reader would know, but a grep finds it."""
+    """Abandoned drafts are removed, although no reader uses them; drafts in use are reported."""
     left = put(small, f"monitoring_data/.daily-summary-{DAY}.json.0123abcd.tmp", EMAIL.encode())
     live = put(small, ".error-marks.json.0123abcd.tmp", EMAIL.encode())
     with live.open("r+b") as stream:
@@ -329,7 +329,7 @@ def test_drafts_of_killed_processes_go_and_those_being_written_are_named(small):
 
 
 def test_documents_and_derived_files_forget_her(small):
-    """Marks are covered; a bucket table and the index are made anew."""
+    """Marks are masked; a bucket table and the index are rebuilt."""
     put(small, "error-marks.json", json.dumps({"ffff": {"word": f"ask {EMAIL}"}}).encode())
     buckets = zstandard.compress(json.dumps({"causes": [EMAIL]}).encode())
     put(small, f"archive/buckets/{DAY}.json.zst", buckets)
@@ -340,7 +340,7 @@ def test_documents_and_derived_files_forget_her(small):
 
 
 def test_a_ring_that_still_has_her_lines_is_named(small):
-    """What a killed process left in memory goes to the files with `leadlog recover`."""
+    """Lines in a killed process's memory are written by `leadlog recover`, so they are reported."""
     code = (
         "import os, sys, leadlog\n"
         "leadlog.configure(directory=sys.argv[1])\n"
@@ -352,11 +352,11 @@ def test_a_ring_that_still_has_her_lines_is_named(small):
     environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", code, small, EMAIL], env=environment, check=False)
     report = erasure.run(small, emails=[EMAIL], today=TODAY)
-    assert report.remaining  # in the ring, or in the file of today that may be written to
+    assert report.remaining  # in the ring, or in today's file, which may be written to
 
 
 def test_a_dry_run_changes_nothing(small):
-    """And tells the files that would be."""
+    """A dry run reports the files and changes nothing."""
     path = put(small, "error-marks.json", json.dumps({"f": {"word": EMAIL}}).encode())
     before = path.read_bytes()
     report = erasure.run(small, emails=[EMAIL], dry_run=True, today=TODAY)
@@ -368,22 +368,22 @@ def test_a_dry_run_changes_nothing(small):
 
 
 def test_every_module_that_writes_a_file_is_registered():
-    """Whoever adds a place to write to has to say what erasure does with it."""
+    """Every module that writes files must state how erasure treats them."""
     import ast
 
     import leadlog
 
     package = Path(leadlog.__file__).parent
     registered = {writer for place in PLACES for writer in place.writers}
-    # What it writes goes through the registered modules, or names nobody.
+    # Writes only through registered modules, or names no one.
     exempt = {
-        "leadlog.core.files",  # the one function; whoever calls it is looked at
-        "leadlog.core.databases",  # the one class; whoever makes one is looked at
+        "leadlog.core.files",  # the one function; its callers are checked
+        "leadlog.core.databases",  # the one class; its users are checked
         "leadlog.cli.root",  # /dev/null
         "leadlog.cli.__init__",  # /dev/null
-        "leadlog.reading.erasure.others",  # what is in the registry
+        "leadlog.reading.erasure.others",  # the contents of the registry
         "leadlog.reading.erasure.run",
-        "leadlog.reading.archive.folders",  # lends the one function
+        "leadlog.reading.archive.folders",  # provides the one function
         "leadlog.recording.sinks.recover",
     }
     writing = {"replace", "replacing", "output_file", "draft", "write_text", "write_bytes"}
@@ -425,7 +425,7 @@ def test_every_module_that_writes_a_file_is_registered():
 
 
 def test_what_the_registry_says_of_a_path():
-    """Drafts are what they were to become; what nobody registered is nobody's."""
+    """Drafts are treated as their final file; an unregistered path has no owner."""
     kinds = {
         f"error_logs/{DAY}.w1.2.jsonl.zst": Content.LINES,
         f"archive/category=error_logs/date={DAY}/part-{DAY}.m1.parquet": Content.LINES,

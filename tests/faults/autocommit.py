@@ -1,9 +1,9 @@
-"""Writes outside a transaction until it is killed, right after a statement has had its effect.
+"""Writes outside a transaction until it is killed, right after a statement took effect.
 
 autocommit.py DIRECTORY URL MODE…
 
-Each mode is a child of its own, forked once everything is imported. It dies after the third
-statement that makes a row permanent, before its answer is known to anybody else:
+Each mode is a child process, forked once everything is imported. It dies after the third statement
+that makes a row permanent, before any code has seen its result:
 
 flush      an object of a Session under AUTOCOMMIT
 many       forty objects of a Session, in one flush
@@ -11,11 +11,11 @@ linked     an object and a row of an association table, in one flush
 core       an INSERT of Core
 text       an INSERT given as text
 update     an UPDATE of Core, after an INSERT
-store      a method of the lead store's own kind, which is one operation
-with       WITH … INSERT, before which SQLite's driver begins no transaction by itself
+store      a method like the lead store's, which is one operation
+with       WITH … INSERT, before which SQLite's driver does not begin a transaction
 release    RELEASE of an outermost savepoint, which commits on SQLite
 typed      COMMIT given as text
-prepared   PREPARE TRANSACTION, after which somebody else may commit
+prepared   PREPARE TRANSACTION, after which any client may commit
 phases     COMMIT PREPARED
 """
 
@@ -49,7 +49,7 @@ DEADLY = {
 
 
 class Base(DeclarativeBase):
-    """Of the classes below."""
+    """Base of the classes below."""
 
 
 links = sa.Table(
@@ -61,14 +61,14 @@ links = sa.Table(
 
 
 class Tag(Base):
-    """What a note is linked to."""
+    """The target of a note's link."""
 
     __tablename__ = "tags"
     id: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Note(Base):
-    """What is written."""
+    """The row to write."""
 
     __tablename__ = "notes"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -77,7 +77,7 @@ class Note(Base):
 
 
 def arm(mode: str, kind: type) -> None:
-    """Have the process killed."""
+    """Make the process kill itself."""
     deadly = re.compile(DEADLY.get(mode, "INSERT"))
     seen = 0
 
@@ -113,14 +113,14 @@ class Store:
 
     @operation("add_note", event_name="note.add")
     def add(self, key: str) -> None:
-        """One call, whatever is inside."""
+        """Make one call, whatever is inside."""
         with Session(self._engine) as session:
             session.add(Note(id=key, text="password=hunter2"))
             session.commit()
 
 
 def write(engine: sa.Engine, mode: str, key: str) -> None:
-    """One round of a mode."""
+    """Run a mode once."""
     values = {"id": key, "text": "password=hunter2"}
     if mode in ("flush", "many", "linked"):
         with Session(engine) as session:
@@ -155,7 +155,7 @@ def write(engine: sa.Engine, mode: str, key: str) -> None:
 
 
 def run(mode: str) -> None:
-    """Write until the end."""
+    """Write until killed."""
     leadlog.configure(directory=DIRECTORY)
     leadlog.bind(mode=mode)
     in_transaction = mode in ("with", "release", "typed", "prepared", "phases")

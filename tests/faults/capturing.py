@@ -2,9 +2,9 @@
 
 capturing.py DIRECTORY DATABASE NAME before|after|SECONDS session|many|store|caller
 
-Killed before or after the COMMIT of the third transaction, or some time after the first. `many`
-writes 40 rows at once, `store` uses the lead store, whose record is written some time after COMMIT,
-and `caller` is `session` with `enrich = "caller"`.
+It is killed before or after the COMMIT of the third transaction, or some time after the first.
+`many` writes 40 rows at once, `store` uses the lead store, whose record is written some time after
+COMMIT, and `caller` is `session` with `enrich = "caller"`.
 """
 
 import os
@@ -26,11 +26,11 @@ going = threading.Event()
 
 
 class Base(DeclarativeBase):
-    """Of the one class below."""
+    """Base of the class below."""
 
 
 class Note(Base):
-    """What is written."""
+    """The row to write."""
 
     __tablename__ = "notes"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -38,12 +38,12 @@ class Note(Base):
 
 
 def die() -> None:
-    """Leave nothing time to do anything."""
+    """Kill the process without any cleanup."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def arm() -> None:
-    """Have the process killed."""
+    """Make the process kill itself."""
     if WHEN not in ("before", "after"):
 
         def later() -> None:
@@ -68,7 +68,7 @@ def arm() -> None:
 
 
 def main() -> None:
-    """Write until the end."""
+    """Write until killed."""
     leadlog.configure(directory=DIRECTORY, enrich="caller" if MODE == "caller" else "drain")
     number = 0
     if MODE == "store":

@@ -1,4 +1,4 @@
-"""Workers that are killed, and the accounts that must balance afterwards."""
+"""Workers that are killed, and the counts that must balance afterwards."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ HERE = Path(__file__).parent
 
 @dataclass
 class Found:
-    """What the files hold, by writer.
+    """The lines in the files, by writer.
 
     Attributes:
-        numbers: of each writer, in the order of its files.
-        torn: lines that are not what anybody wrote.
+        numbers: numbers of each writer's lines, in the order of its files.
+        torn: lines that no writer wrote.
     """
 
     numbers: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     torn: list[str] = field(default_factory=list)
 
     def balance(self, acknowledged: dict[str, int]) -> tuple[int, int]:
-        """Lines lost and lines that are there twice, given how many each writer was told of.
+        """Return the numbers of lost and duplicate lines, given the number acknowledged by writer.
 
-        A writer that was killed may have had one more line taken than it could note.
+        One more line of a killed writer may have been taken than it could note.
         """
         lost = duplicates = 0
         for writer, count in acknowledged.items():
@@ -54,11 +54,11 @@ class Found:
 
 @dataclass
 class Log:
-    """A log directory, and those who write to it.
+    """A log directory and its writers.
 
     Attributes:
         path: the directory.
-        memory: the memory file system that the rings lie on.
+        memory: the memory file system of the rings.
     """
 
     path: Path
@@ -68,10 +68,10 @@ class Log:
     def start(
         self, script: str, *arguments: object, prefix: Sequence[str] = (), **options: Any
     ) -> subprocess.Popen[str]:
-        """Runs `tests/faults/<script>.py` with the log directory and the arguments."""
+        """Run `tests/faults/<script>.py` with the log directory and the arguments."""
         environment = {
             **os.environ,
-            # The child sees the package that is tested here, wherever that is installed.
+            # Make the child import the package under test, wherever that is installed.
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
         process = subprocess.Popen(
@@ -86,31 +86,31 @@ class Log:
         return process
 
     def run(self, script: str, *arguments: object, timeout: float = 60) -> str:
-        """Runs a script to its end, which must be a good one, and returns what it printed."""
+        """Run a script to its successful end, and return what it printed."""
         process = self.start(script, *arguments)
         out, _ = process.communicate(timeout=timeout)
         assert process.returncode == 0
         return out
 
     def recover(self, **options: Any) -> Recovery:
-        """Brings in what dead processes left."""
+        """Recover what dead processes left."""
         return recover(self.path, memory=self.memory, **options)
 
     @property
     def disk(self) -> Path:
-        """The log directory on the file system that tests/faults/disk.py mounts."""
+        """Return the log directory on the file system that tests/faults/disk.py mounts."""
         return self.path.parent / "disk" / "logs"
 
     def reports(self, directory: Path | None = None) -> list[RingReport]:
-        """The accounts of all processes, living and dead."""
+        """Return the counts of all processes, living and dead."""
         return ring_reports(directory or self.path, self.memory)
 
     def rings(self) -> list[Path]:
-        """The rings there are now."""
+        """Return the existing rings."""
         return sorted(state_directories(self.path, self.memory)[0].glob("*.ring"))
 
     def found(self, directory: Path | None = None) -> Found:
-        """Reads every file; lines are those of `line` in tests/faults/lines.py."""
+        """Read every file; lines are those of `line` in tests/faults/lines.py."""
         found = Found()
         for file in log_files(directory or self.path):
             within: dict[str, int] = {}
@@ -131,28 +131,28 @@ class Log:
 
     @property
     def notes(self) -> Path:
-        """Where workers note what they were told is safe, see tests/faults/lines.py."""
+        """Folder in which workers note acknowledged lines, see tests/faults/lines.py."""
         return self.path.parent / "notes"
 
     def acknowledged(self) -> dict[str, int]:
-        """Writer to the number of lines that it was told are safe."""
+        """Return the number of acknowledged lines by writer."""
         return {
             path.name: int.from_bytes(path.read_bytes(), sys.byteorder)
             for path in self.notes.iterdir()
         }
 
     def balanced(self, *, dropped: int = 0, logged_to: Path | None = None) -> dict[str, int]:
-        """Checks the books, once everybody has ended: accepted = on disk + in ring + dropped.
+        """Check the counts once all processes have ended: accepted = on disk + in ring + dropped.
 
-        Held against what the writers noted, so that no account vouches for itself. A writer
-        that was killed may have had one line more taken than it noted.
+        They are compared with the writers' notes, so that no count confirms itself. One more line
+        of a killed writer may have been taken than it noted.
 
         Args:
-            dropped: how many lines must be missing.
-            logged_to: where the writers had the log directory, if it was brought here since.
+            dropped: number of lines that must be missing.
+            logged_to: the directory that the writers used, if it was moved here since.
 
         Returns:
-            Writer to the number of lines that it was told are safe.
+            The number of acknowledged lines by writer.
         """
         found, taken = self.found(), self.acknowledged()
         assert found.torn == []
@@ -169,7 +169,7 @@ class Log:
         return taken
 
     def end(self) -> None:
-        """Ends what was started, and removes the rings."""
+        """End the started processes, and remove the rings."""
         for process in self._started:
             if process.poll() is None:
                 process.kill()

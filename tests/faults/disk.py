@@ -1,9 +1,9 @@
-"""What a disk can do to a log.
+"""Faults of a disk and their effects on a log.
 
     disk.py DIRECTORY NOTES KIND mount|plain CYCLES
 
-With `mount` the process runs in a mount namespace of its own and brings small file systems;
-with `plain` a limit on file sizes or a failing write stands in for them.
+With `mount` the process runs in its own mount namespace with small file systems; with `plain` a
+limit on file sizes or a failing write simulates them.
 """
 
 import errno
@@ -48,7 +48,7 @@ def open_sink(directory: Path, **options: Any) -> SpoolSink:
 
 
 def tell(sink: SpoolSink, **values: Any) -> None:
-    """Ends the test: closes, brings the files out of the namespace, and prints what happened."""
+    """End the test: close, move the files out of the namespace, and print the result."""
     stats = sink.stats()
     sink.close(2)
     if MOUNT and (DISK / "logs").exists():
@@ -60,7 +60,7 @@ def tell(sink: SpoolSink, **values: Any) -> None:
 
 @contextmanager
 def no_room(cycle: int) -> Iterator[None]:
-    """A disk on which there is little or no room left."""
+    """Simulate a disk with little or no room left."""
     if MOUNT:
         ballast = DISK / "ballast"
         with ballast.open("wb", buffering=0) as stream:
@@ -78,7 +78,7 @@ def no_room(cycle: int) -> Iterator[None]:
 
 
 def full() -> None:
-    """The disk is filled and freed again and again; lines wait for it."""
+    """The disk is filled and freed again and again; lines wait for room."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     if MOUNT:
         mount(DISK, "size=16m")
@@ -95,7 +95,7 @@ def full() -> None:
 
 
 def read_only() -> None:
-    """A log directory on a file system that is read-only at first."""
+    """The log directory is on a file system that is read-only at first."""
     readable = threading.Event()
 
     def write(fd: int, data: bytes) -> int:
@@ -123,7 +123,7 @@ def small_memory() -> None:
     mount(memory, "size=64m")
 
     def live(number: int, lines: int) -> int:
-        """Fork a process that logs so many lines, with rings of the default size, and waits."""
+        """Fork a process that logs `lines` lines, with rings of the default size, and waits."""
         child = os.fork()
         if child:
             return child
@@ -142,7 +142,7 @@ def small_memory() -> None:
             os._exit(1)
 
     def state(number: int) -> str:
-        """Wait until that process has logged, and return where its lines were."""
+        """Wait until that process has logged, and return where its lines are."""
         path = DIRECTORY.parent / f"state{number}"
         while not path.exists():
             time.sleep(0.01)
@@ -167,7 +167,7 @@ def small_memory() -> None:
 
 
 def no_descriptors() -> None:
-    """Not one file more can be opened, neither for the log nor for a ring."""
+    """No further file can be opened, neither for the log nor for a ring."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     first = open_sink(DIRECTORY)
     one, two = Writer(NOTES, "first", first), Writer(NOTES, "second", first)
@@ -187,7 +187,7 @@ def no_descriptors() -> None:
 
 
 def no_memory() -> None:
-    """The memory file system has room for some rings only, and for all of them later."""
+    """The memory file system has room for some rings only, and later for all of them."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     shm = Path("/dev/shm")
     if MOUNT:
@@ -220,7 +220,7 @@ def no_memory() -> None:
 
 @contextmanager
 def hammered(sink: SpoolSink, pause: float = 0.0005) -> Iterator[None]:
-    """Two threads log as long as the block runs."""
+    """Log from two threads while the block runs."""
     writers = [Writer(NOTES, f"hammer-{thread}", sink) for thread in range(2)]
     going = threading.Event()
     going.set()
@@ -249,11 +249,11 @@ def removed() -> None:
             time.sleep(0.1)
             gone = []
             for path in DIRECTORY.rglob("*.jsonl"):
-                gone.append(path.open("rb"))  # read at the end, when nobody writes to it
+                gone.append(path.open("rb"))  # read at the end, when no process writes to it
                 path.unlink()
             for slot in DIRECTORY.glob(".slots/*"):
                 slot.unlink()
-            # The folders too, where no new file has been begun in the meantime.
+            # The folders too, if no new file has been begun since.
             for folder in [*DIRECTORY.iterdir(), DIRECTORY]:
                 with suppress(OSError):
                     folder.rmdir()
@@ -277,12 +277,12 @@ def moved() -> None:
 
 
 def forbidden() -> None:
-    """Nobody may enter the directory for a while; files have to be changed meanwhile."""
+    """No user may enter the directory for a while, and files must be changed in that time."""
     sink = open_sink(DIRECTORY, segment_bytes=20_000)
     with hammered(sink):
         time.sleep(0.2)
         assert sink.flush(5)
-        if os.geteuid() == 0:  # whom no mode keeps out
+        if os.geteuid() == 0:  # root ignores the mode
             for path in (DIRECTORY.parent, DIRECTORY, *DIRECTORY.rglob("*")):
                 os.chown(path, NOBODY, NOBODY)
             os.setgroups([])

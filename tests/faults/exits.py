@@ -1,4 +1,4 @@
-"""Logs a hundred lines and ends in the way that is asked for.
+"""Logs a hundred lines and exits in the requested way.
 
 exits.py DIRECTORY NOTES KIND
 """
@@ -29,7 +29,7 @@ def in_child() -> None:
 
 
 def late(writer: Writer) -> None:
-    """An exit handler that runs after the log was closed: it gets a sink of its own."""
+    """Log in an exit handler that runs after the log was closed: it gets a new sink."""
     assert not writer.write()
     sink = SpoolSink(DIRECTORY)
     again = Writer(NOTES, "late", sink)

@@ -1,4 +1,4 @@
-"""Forks in the midst of logging.
+"""Forks while logging.
 
 forks.py DIRECTORY NOTES storm CHILDREN    while two threads hammer; children log, some fork
 forks.py DIRECTORY NOTES preload WORKERS   a server that opens the log, then forks workers
@@ -106,7 +106,7 @@ SINK: SpoolSink
 
 
 def job(number: int) -> int:
-    """Logs from a worker of a multiprocessing pool, which inherited the sink."""
+    """Log from a worker of a multiprocessing pool, which inherited the sink."""
     writer = Writer(NOTES, f"job-{number}", SINK)
     for _ in range(30):
         assert writer.write()

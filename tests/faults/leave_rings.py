@@ -2,8 +2,8 @@
 
     leave_rings.py DIRECTORY NOTES NAME LINES WRITTEN_BYTES [OVERFLOW_BYTES]
 
-The first WRITTEN_BYTES reach the file, which ends in the midst of a line then. With fewer than
-256 KiB OVERFLOW_BYTES no further ring is made when the first is full; lines wait on the heap then.
+The first WRITTEN_BYTES reach the file, which then ends in the middle of a line. With less than
+256 KiB of OVERFLOW_BYTES, no further ring is made when the first is full; lines wait on the heap.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Lines that can be recognised, and a note of how many were taken that a kill cannot undo."""
+"""Recognisable lines, and a note of the number acknowledged that survives a kill."""
 
 import json
 import mmap
@@ -8,36 +8,36 @@ from leadlog.recording.sinks.contract import Finish, Sink
 
 
 def line(writer: str, number: int, length: int) -> bytes:
-    """A line of its own, a little longer than `length` bytes, which shows whether it is whole."""
+    """Return a unique line, slightly longer than `length` bytes, that shows whether it is whole."""
     pad = (f"{number}." * (length // 2 + 1))[:length]
     record = {"writer": writer, "number": number, "length": length, "pad": pad}
     return json.dumps(record).encode() + b"\n"
 
 
 def finish(category: str, frames: list[bytes]) -> list[bytes]:
-    """Make lines of facts: here they only say that they are some."""
+    """Return lines for facts, marked as finished."""
     return [frame[1:] for frame in frames]
 
 
 def finisher_of(policy: bytes | None) -> Finish:
-    """As `finish`, for the facts of the dead."""
+    """Return `finish`, for the facts of dead processes."""
     assert policy == b"{}"
     return finish
 
 
 def commit_facts(key: str) -> bytes:
-    """Facts of one row's commit."""
+    """Return the facts of one row's commit."""
     return b'\x01{"event_id":"' + key.encode() + b'"}\n'
 
 
 class Writer:
-    """One thread's lines; their number is noted in a file that outlives the process.
+    """The lines of one thread; their number is noted in a file that outlives the process.
 
     Args:
-        notes: folder for the notes.
-        name: of the writer.
-        sink: where the lines go.
-        facts: whether they are finished behind the ring, unless that is crowded.
+        notes: folder of the notes.
+        name: name of the writer.
+        sink: the sink for the lines.
+        facts: whether they are finished in the drain, unless the ring is crowded.
     """
 
     def __init__(self, notes: Path, name: str, sink: Sink, *, facts: bool = False) -> None:
@@ -51,7 +51,7 @@ class Writer:
         self._facts = facts
 
     def write(self, category: str = "database_operations", length: int = 600) -> bool:
-        """Logs the next line, and notes it once it was taken."""
+        """Log the next line, and note it once it was taken."""
         frame = line(self._name, self.number, length)
         if self._facts and not self.sink.crowded(category):  # type: ignore[attr-defined]
             frame = b"\x01" + frame

@@ -1,4 +1,4 @@
-"""A monitor that does nothing but watch, as fast as it can, until it is killed.
+"""A monitor that watches as fast as it can, until it is killed.
 
 python monitored.py DIRECTORY
 """
@@ -17,7 +17,7 @@ QUICK = {
 
 
 def main(directory: str) -> None:
-    """Runs until the end."""
+    """Run until killed."""
     monitor = Monitor(
         directory,
         configuration=configure(QUICK),

@@ -1,4 +1,4 @@
-"""Recovers, a few hundred bytes at a time, so that it can be killed at any byte.
+"""Recovers a few hundred bytes at a time, so that it can be killed at any byte.
 
 recoverer.py DIRECTORY PAUSE_SECONDS
 """

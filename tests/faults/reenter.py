@@ -31,7 +31,7 @@ def open_sink(ring_bytes: int = 1 << 20) -> SpoolSink:
 
 
 def until(seconds: float) -> Any:
-    """Counts as long as there is time."""
+    """Count until the time is over."""
     end, number = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         yield number
@@ -39,7 +39,7 @@ def until(seconds: float) -> Any:
 
 
 def signals() -> None:
-    """A signal handler logs, thousands of times a second, into the category it interrupts too."""
+    """A signal handler logs thousands of times a second, also into the interrupted category."""
     sink = open_sink()
     inner = [Writer(NOTES, f"handler-{number}", sink) for number in range(2)]
 
@@ -76,7 +76,7 @@ def signals() -> None:
 
 
 def finalisers() -> None:
-    """Objects in cycles log when they are collected, wherever that happens."""
+    """Objects in reference cycles log when they are collected, at any point of the code."""
     sink = open_sink()
     inner = Writer(NOTES, "finaliser", sink)
 
@@ -98,8 +98,8 @@ def finalisers() -> None:
 
 
 def interrupt() -> None:
-    """A handler raises, at any moment, as Ctrl-C does; the sink stays usable."""
-    sink = open_sink(1 << 16)  # small, so that lines go every way there is
+    """A handler raises at any moment, as Ctrl-C does; the sink stays usable."""
+    sink = open_sink(1 << 16)  # small, so that lines take every path
 
     class Stop(Exception):  # noqa: N818 - it is not an error
         pass
@@ -127,7 +127,7 @@ def interrupt() -> None:
     acknowledged.append(attempt + 1)
     begun = time.monotonic()
     sink.close(10)
-    assert time.monotonic() < begun + 5  # it did not wait in vain
+    assert time.monotonic() < begun + 5  # it did not time out
     NOTES.write_bytes(acknowledged.tobytes())
     print(json.dumps({"stops": stops, "accepted": stats.accepted, "written": stats.written}))
 

@@ -2,7 +2,7 @@
 
     rolling.py DIRECTORY NOTES NAME LINES CLOCK
 
-CLOCK is a file that holds the time in microseconds, the same for all processes.
+CLOCK is a file with the time in microseconds, shared by all processes.
 """
 
 import sys

@@ -23,7 +23,7 @@ from leadlog.recording.sinks.storage import Spool
 
 
 def serve(directory: Path, wrote: int) -> None:
-    """Empty rings until it is killed; tell of the first lines that were written."""
+    """Empty rings until killed; report the first lines that were written."""
     descriptors = Descriptors()
     files = Files(
         directory=directory,

@@ -1,9 +1,9 @@
-"""Logs from two threads while the disk stands still, and times every call.
+"""Logs from two threads while the disk is stalled, and times every call.
 
     stalled.py DIRECTORY NOTES freeze|fifo SECONDS
 
-`freeze`: the log lies on a file system in the file `image` beside it, which is frozen; run in a
-mount namespace. `fifo`: what is written goes through a pipe too, which nobody reads any more.
+`freeze`: the log is on a file system in the adjacent file `image`, which is frozen; run in a mount
+namespace. `fifo`: writes also go through a pipe that is no longer read.
 """
 
 import json
@@ -50,7 +50,7 @@ def frozen() -> Iterator[None]:
 
 
 class Pipe:
-    """A writing function that goes through a FIFO whose other end can stop reading."""
+    """A write function that uses a FIFO whose reader can stop."""
 
     def __init__(self) -> None:
         self.reads = threading.Event()

@@ -1,4 +1,4 @@
-"""SIGKILL around COMMIT: no committed row without a record, no `committed` that is not there."""
+"""SIGKILL around COMMIT: every committed row has a record, and no record claims a missing row."""
 
 import contextlib
 import json
@@ -19,14 +19,14 @@ MODES = ("session", "many", "store", "caller")
 
 
 def rows_of(database: Path, mode: str) -> set[str]:
-    """The keys that the database has."""
+    """Return the keys in the database."""
     table = "leads" if mode == "store" else "notes"
     with contextlib.closing(sqlite3.connect(database)) as connection:
         return {key for (key,) in connection.execute(f"SELECT id FROM {table}")}
 
 
 def records_of(directory: Path) -> list[dict[str, Any]]:
-    """What the log says of writes."""
+    """Return the log's records of writes."""
     found = [
         json.loads(line)
         for file in log_files(directory, ["database_operations"])
@@ -43,7 +43,7 @@ def killed(log: Any, database: Path, name: str, when: object, mode: str) -> None
 
 
 def check(log: Any, database: Path, mode: str) -> list[dict[str, Any]]:
-    """Hold the log against the database."""
+    """Compare the log with the database."""
     records, rows = records_of(log.path), rows_of(database, mode)
     logged = [record["lead_identifier"]["lead_id"] for record in records]
     outcomes = {
@@ -60,7 +60,7 @@ def check(log: Any, database: Path, mode: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_killed_between_commit_and_its_record(log: Any, tmp_path: Path, mode: str) -> None:
-    """The row is there, and its record says that nobody saw the answer."""
+    """The row exists, and its record says that the outcome was not seen."""
     database = tmp_path / "rows.sqlite"
     killed(log, database, "n", "after", mode)
     records = check(log, database, mode)
@@ -77,7 +77,7 @@ def test_killed_between_commit_and_its_record(log: Any, tmp_path: Path, mode: st
 
 @pytest.mark.parametrize("mode", ["session", "store"])
 def test_killed_before_commit_is_sent(log: Any, tmp_path: Path, mode: str) -> None:
-    """The row is not there, and its record claims nothing."""
+    """The row does not exist, and its record claims nothing."""
     database = tmp_path / "rows.sqlite"
     killed(log, database, "n", "before", mode)
     records = check(log, database, mode)
@@ -88,7 +88,7 @@ def test_killed_before_commit_is_sent(log: Any, tmp_path: Path, mode: str) -> No
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("mode", MODES)
 def test_killed_at_any_moment(log: Any, tmp_path: Path, mode: str) -> None:
-    """However often, and whatever was being done."""
+    """This holds for any number of kills, and any kind of write."""
     database = tmp_path / "rows.sqlite"
     for life in range(80 if SOAK else 4):
         killed(log, database, f"n{life}", random.uniform(0.05, 0.4), mode)

@@ -1,4 +1,4 @@
-"""Whatever the disk does, lines wait in the ring, and go on at the exact byte."""
+"""Whatever the disk does, lines wait in the ring and continue at the exact byte."""
 
 import json
 import os
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.handmade_lines
 
 
 def _namespace() -> list[str]:
-    """The command that gives a process a mount namespace of its own; empty where none may be."""
+    """Return the command for a separate mount namespace; empty if that is not permitted."""
     for command in (["unshare", "-m"], ["unshare", "-Urm"]):
         probe = 'd=$(mktemp -d) && mount -t tmpfs none "$d" && umount "$d" && rmdir "$d"'
         try:
@@ -48,7 +48,7 @@ def _place(log: Any, way: str) -> Path:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_disk_that_is_full_again_and_again(log: Any, way: str) -> None:
-    """Filled and freed fifty times: short writes are completed, nothing is lost or doubled."""
+    """Filled and freed fifty times: short writes are completed, nothing is lost or duplicated."""
     cycles = 50
     told = _run(log, "full", way, cycles)
     assert told["waited"] > cycles // 2
@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_again_and_again(log: Any, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_read_only_file_system(log: Any, way: str) -> None:
-    """Lines wait until it can be written."""
+    """Lines wait until it becomes writable."""
     told = _run(log, "read_only", way)
     assert told["waited"]
     assert told["dropped"] == {}
@@ -68,7 +68,7 @@ def test_a_read_only_file_system(log: Any, way: str) -> None:
 
 
 def test_no_descriptor_is_left(log: Any) -> None:
-    """One sink cannot open files, another not even rings: both write all later."""
+    """One sink cannot open files, another not even rings: both write everything later."""
     told = _run(log, "no_descriptors")
     assert told["waited"]
     assert told["dropped"] == {}
@@ -78,7 +78,7 @@ def test_no_descriptor_is_left(log: Any) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_full_memory_file_system(log: Any, way: str) -> None:
-    """Rings that find no room lie in the heap, counted, and move as soon as there is room."""
+    """Rings without room are in the heap, are counted, and move as soon as there is room."""
     told = _run(log, "no_memory", way)
     assert told["before"] >= 150
     assert told["after"] == 0
@@ -90,7 +90,7 @@ def test_a_full_memory_file_system(log: Any, way: str) -> None:
 
 
 def test_a_directory_that_is_removed_under_load(log: Any) -> None:
-    """New files are begun; what was in the removed ones is the only thing that is gone."""
+    """New files are begun; only lines in the removed files are lost."""
     told = _run(log, "removed", cycles=25 if SOAK else 8)
     assert told["dropped"] == {}
     here, gone = log.found(), log.found(log.path.parent / "deleted")
@@ -118,7 +118,7 @@ def test_a_directory_that_is_moved_away_under_load(log: Any) -> None:
 
 
 def test_a_directory_that_may_not_be_entered_for_a_while(log: Any) -> None:
-    """What is open is written on; what must be opened waits."""
+    """Open files are written to; files that must be opened wait."""
     folder = Path(tempfile.mkdtemp(prefix="leadlog-forbidden-"))
     log.path = folder / "logs"
     try:
@@ -136,7 +136,7 @@ def test_a_directory_that_may_not_be_entered_for_a_while(log: Any) -> None:
     reason="no mount namespace here: unshare needs root, or user namespaces",
 )
 def test_eight_processes_in_docker_s_64_mb_of_shared_memory_are_safe_from_kills(log: Any) -> None:
-    """With rings of the default size nothing of theirs is lost; and who finds no room is told."""
+    """With rings of the default size none of their lines is lost; lack of room is reported."""
     told = _run(log, "small_memory", "mount")
     assert (told["safe"], told["lost"], told["errors"]) == (8, 0, [])
     assert 8 <= told["room_for"] < 16

@@ -1,4 +1,4 @@
-"""However a process ends, what it logged is in the files, at the latest after a recovery."""
+"""However a process ends, its lines are in the files, at the latest after a recovery."""
 
 import signal
 import subprocess
@@ -25,7 +25,7 @@ def test_an_orderly_end_leaves_no_ring(log: Any, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ABRUPT)
 def test_an_abrupt_end_leaves_rings_that_are_recovered(log: Any, kind: str) -> None:
-    """No exit handler runs; the lines lie in the rings until somebody brings them in."""
+    """No exit handler runs; the lines stay in the rings until they are recovered."""
     process = log.start("exits", log.notes, kind, stderr=subprocess.DEVNULL)
     assert process.wait(30) == ABRUPT[kind]
     assert log.rings() != []
@@ -44,14 +44,14 @@ def test_an_interrupted_process_ends_in_order(log: Any) -> None:
 
 
 def test_a_multiprocessing_child_that_never_closes_its_sink(log: Any) -> None:
-    """Such a child runs no exit handlers at all; what it left is recovered."""
+    """Such a child runs no exit handlers at all; its lines are recovered."""
     log.run("exits", log.notes, "multiprocessing")
     log.recover()
     assert log.balanced() == {"child": 100}
 
 
 def test_an_exit_handler_that_logs_after_the_log_was_closed(log: Any) -> None:
-    """A new sink works even while the interpreter ends and starts no more threads."""
+    """A new sink works even while the interpreter ends and starts no threads."""
     log.run("exits", log.notes, "late")
     assert log.rings() == []
     assert log.balanced() == {"main": 100, "late": 10}

@@ -1,4 +1,4 @@
-"""A forked child has rings, a slot and a thread of its own, and takes nothing from its parent."""
+"""A forked child has its own rings, slot and thread, and takes nothing from its parent."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.handmade_lines
 
 @pytest.mark.timeout(300)
 def test_a_fork_storm_beside_hammering_threads(log: Any) -> None:
-    """Children and grandchildren log and end in every way: nobody hangs, nothing is lost."""
+    """Children and grandchildren log and end in every way: none hangs, nothing is lost."""
     children = 300 if SOAK else 40  # accounts of 512 rings are kept
     log.run("forks", log.notes, "storm", children, timeout=240)
     assert log.recover().errors == []
@@ -44,7 +44,7 @@ def test_the_workers_of_a_multiprocessing_pool_lose_nothing(log: Any) -> None:
 
 
 def test_children_that_are_forked_in_c_have_rings_of_their_own(log: Any) -> None:
-    """As uWSGI forks: no hook of Python's runs, and yet nobody writes into the parent's rings."""
+    """As with uWSGI, no hook of Python runs, but no child writes to the parent's rings."""
     log.run("forks", log.notes, "unseen", 9)
     assert log.recover().errors == []
     workers = {f"worker-{number}": 300 for number in range(9) if number % 3}
@@ -52,7 +52,7 @@ def test_children_that_are_forked_in_c_have_rings_of_their_own(log: Any) -> None
 
 
 def test_events_of_children_that_are_forked_in_c_arrive_once(tmp_path: Path) -> None:
-    """Through the logger: ids, sessions and all else that a child renews."""
+    """True for logger calls: ids, sessions and all other state are renewed in the child."""
     code = """
 import ctypes, os, sys, time
 import leadlog

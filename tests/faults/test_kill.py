@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: nothing that was acknowledged is lost, doubled or torn."""
+"""SIGKILL at any moment: no acknowledged line is lost, duplicated or torn."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.handmade_lines
 @pytest.mark.timeout(3000 if SOAK else 600)
 @pytest.mark.parametrize("kind", ["lines", "facts", "flood"])
 def test_killed_writers_lose_nothing(log: Any, kind: str) -> None:
-    """Four workers killed again and again: every acknowledged line is in a file, once, whole."""
+    """Four workers killed repeatedly: every acknowledged line is in a file, once, whole."""
     lives = (125 if kind == "flood" else 60) if SOAK else 8
     workers = [
         log.start("churn", log.notes, f"n{number}", lives, random.randrange(1 << 30), kind)
@@ -47,7 +47,7 @@ def test_killed_writers_lose_nothing(log: Any, kind: str) -> None:
 
 @pytest.mark.timeout(600)
 def test_no_row_is_committed_of_which_the_log_knows_nothing(log: Any, tmp_path: Path) -> None:
-    """Killed at any moment about COMMIT: each committed row has its record, and has it once."""
+    """Killed at any moment around COMMIT: each committed row has exactly one record."""
     database = tmp_path / "rows.sqlite"
     unsettled = 0
     for life in range(300 if SOAK else 12):
@@ -77,7 +77,7 @@ def _kill(process: Any) -> None:
 
 @pytest.mark.timeout(300)
 def test_killed_recoverers_leave_the_rest_to_the_next(log: Any) -> None:
-    """Recovery is killed at random bytes until it comes through: 0 lost, 0 double, 0 torn."""
+    """Recovery is killed at random bytes until it completes: 0 lost, 0 duplicate, 0 torn."""
     for number in range(3):
         process = log.start("leave_rings", log.notes, f"dead{number}", 400, 1_000 + 333 * number)
         assert process.wait(30) == -signal.SIGKILL
@@ -121,7 +121,7 @@ def test_several_recoverers_at_once_share_the_work(log: Any) -> None:
 
 
 def test_a_full_ring_grows_in_memory_that_survives(log: Any) -> None:
-    """Thirty times what the first ring holds, and nothing of it written: all is recovered."""
+    """Thirty times the first ring's size, none of it written: everything is recovered."""
     process = log.start("leave_rings", log.notes, "dead", 48_000, 5_000)
     assert process.wait(60) == -signal.SIGKILL
     assert sum(one.degraded for one in log.reports()) == 0
@@ -131,7 +131,7 @@ def test_a_full_ring_grows_in_memory_that_survives(log: Any) -> None:
 
 
 def test_lines_in_the_overflow_of_a_killed_process_are_counted_as_lost(log: Any) -> None:
-    """What only lay in the heap is gone, and the accounts say so: taken = in files + lost."""
+    """Lines in the heap only are gone, and counted: taken = in files + lost."""
     process = log.start("leave_rings", log.notes, "dead", 1750, 5_000, 200_000)
     assert process.wait(30) == -signal.SIGKILL
     before = log.reports()
@@ -144,7 +144,7 @@ def test_lines_in_the_overflow_of_a_killed_process_are_counted_as_lost(log: Any)
     assert account.written == len(found.numbers["dead"])
     assert account.accepted == account.written + report.lost == taken["dead"]
     assert not account.alive
-    # Before the recovery the same account showed what waited for it.
+    # Before the recovery the counts showed the lines that waited for it.
     (waiting,) = before
     assert waiting.accepted == account.accepted
     assert waiting.written + waiting.in_ring == account.written

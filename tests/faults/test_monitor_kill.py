@@ -1,4 +1,4 @@
-"""A monitor that is killed again and again counts each event once and tells each alert once."""
+"""A monitor that is killed repeatedly counts each event once and sends each alert once."""
 
 import json
 import os
@@ -23,7 +23,7 @@ KILLS = 30 if os.environ.get("SOAK") else 3
 
 
 class Writer(threading.Thread):
-    """Writes lines to files of two categories, new segments too, until it is stopped."""
+    """Writes lines to files of two categories, including new segments, until it is stopped."""
 
     def __init__(self, directory):
         super().__init__()
@@ -62,9 +62,9 @@ class Writer(threading.Thread):
 @pytest.mark.handmade_lines
 @pytest.mark.timeout(1200)
 def test_kills_lose_and_double_nothing(tmp_path, webhook):
-    """Whatever moment SIGKILL comes at: figures are exact, and nobody is told again.
+    """For any moment of a SIGKILL, figures are exact, and no alert is repeated.
 
-    The one message that may come twice is the one under way when it came, and says so.
+    Only the message in transit at the kill may arrive twice, and it says so.
     """
     directory = tmp_path / "database_logs"
     environment = os.environ | {
@@ -103,5 +103,5 @@ def test_kills_lose_and_double_nothing(tmp_path, webhook):
     assert report.undelivered == 0
     assert set(webhook.titles) == {"[leadlog] critical: burn_rate"}
     again = ["was stopped while it sent" in text for _, text in webhook.messages]
-    # A kill may come before the server was reached: then the first to arrive says so already.
+    # A kill may precede the first contact with the server: the first message then says so already.
     assert again[1:] == [True] * (len(again) - 1)

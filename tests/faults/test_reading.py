@@ -21,12 +21,12 @@ pytestmark = pytest.mark.handmade_lines
 
 
 def complete_lines(root: Path) -> int:
-    """Lines with their newline that are in the files now."""
+    """Return the number of complete lines in the files."""
     return sum(file.path.read_bytes().count(b"\n") for file in log_files(root, [CATEGORY]))
 
 
 def by_table(connection: Any, root: Path) -> dict[str, tuple[int, int, int]]:
-    """By writer: events, different ones, and the highest number."""
+    """Return by writer: events, distinct events, and the highest number."""
     found = connection.sql(
         "SELECT event_id[:2], count(*), count(DISTINCT event_id), "
         "max(CAST(event_id[4:] AS BIGINT)) + 1 "
@@ -36,7 +36,7 @@ def by_table(connection: Any, root: Path) -> dict[str, tuple[int, int, int]]:
 
 
 def by_line(root: Path) -> dict[str, list[int]]:
-    """The same, read line by line."""
+    """Return the same, read line by line."""
     ids = [event.data["event_id"] for event in read_merged(root, [CATEGORY])]
     counts, different = Counter(one[:2] for one in ids), Counter(one[:2] for one in set(ids))
     highest = {one[:2]: int(one[3:]) for one in sorted(ids)}
@@ -45,9 +45,9 @@ def by_line(root: Path) -> dict[str, list[int]]:
 
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_no_event_is_missed_and_none_is_made_up(number: int, log: Any) -> None:
-    """Each read has, of each writer, all events up to one of them, once; and every complete line.
+    """Each read has all events of each writer up to one of them, once, and every complete line.
 
-    The files grow and new ones begin meanwhile. At the end everything that was logged is there.
+    Files grow and new ones begin at the same time. At the end, every logged event is there.
     """
     writers = {name: log.start("chatter", name) for name in ("w0", "w1", "w2", "w3")}
     while not log.path.is_dir() or complete_lines(log.path) < 100:

@@ -26,12 +26,12 @@ def test_lines_logged_by_handlers_and_finalisers(log: Any, kind: str) -> None:
 
 @pytest.mark.handmade_lines
 def test_a_handler_that_raises_at_any_moment(log: Any) -> None:
-    """The exception reaches the caller; what was acknowledged is there once and in order."""
+    """The exception reaches the caller; acknowledged lines are there once and in order."""
     told = json.loads(log.run("reenter", log.notes, "interrupt", SECONDS))
     assert told["stops"] > 100
     assert told["accepted"] == told["written"]
     assert log.rings() == []
-    found = log.found()  # which checks the order
+    found = log.found()  # checks the order
     assert found.torn == []
     there = found.numbers["main"]
     acknowledged = array("Q", log.notes.read_bytes())
@@ -40,7 +40,7 @@ def test_a_handler_that_raises_at_any_moment(log: Any) -> None:
 
 
 def test_values_that_log_while_they_are_rendered(log: Any) -> None:
-    """A `__repr__` that logs, one that raises, dicts that another thread changes meanwhile."""
+    """A `__repr__` that logs, one that raises, and dicts that another thread changes."""
     leadlog.configure(directory=log.path, sink=SpoolSink(log.path))
     logger = leadlog.get_logger()
 

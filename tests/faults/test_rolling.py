@@ -20,7 +20,7 @@ pytestmark = pytest.mark.handmade_lines
 def test_four_processes_with_four_threads_over_a_day_and_many_segments(
     log: Any, tmp_path: Path
 ) -> None:
-    """Each process writes files of its own slot; a day ends; each file stays below its limit."""
+    """Each process writes files of its own slot; the day changes; files stay below their limit."""
     lines = 5_000 if SOAK else 500
     clock = tmp_path / "clock"
     _set(clock, 10 * DAY_US)
@@ -55,7 +55,7 @@ def _set(clock: Path, now_us: int) -> None:
 
 
 def test_a_clock_that_is_set_back(log: Any) -> None:
-    """Lines of an earlier day continue the files of that day."""
+    """Lines of an earlier day continue that day's files."""
     now = [10 * DAY_US]
     sink = SpoolSink(log.path, clock=lambda: now[0])
     for number, day in enumerate([10, 11, 10, 9, 11]):
@@ -72,7 +72,7 @@ def test_a_clock_that_is_set_back(log: Any) -> None:
 
 
 def test_a_segment_limit_below_one_batch_and_below_one_line(log: Any) -> None:
-    """No line is split: a segment holds what fits, and a longer line has one to itself."""
+    """No line is split: a segment holds whole lines, and a longer line gets its own segment."""
     sink = SpoolSink(log.path, segment_bytes=100, clock=lambda: 0)
     lines = [b"x" * (number * 7 % 160) + b"\n" for number in range(200)]
     for line in lines:

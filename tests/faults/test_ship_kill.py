@@ -1,4 +1,4 @@
-"""A shipper that is killed again and again, over a way full of trouble, while the log goes on."""
+"""A shipper that is killed repeatedly, over an unreliable connection, while logging continues."""
 
 import os
 import random
@@ -28,7 +28,7 @@ DAY_US = 86_400_000_000
 
 
 class Writer(threading.Thread):
-    """Writes records of today and of past days, one in a thousand of them poison."""
+    """Writes records of today and of past days; one in a thousand is poisoned."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Writer(threading.Thread):
 
 @contextmanager
 def opensearch(_: Writer) -> Iterator[tuple[str, Callable[[], list[str]]]]:
-    """Where to ship to, and what is there in the end."""
+    """Yield the destination, and a function that returns its final content."""
     with OsmemServer.start(japanese=False) as server:
         yield server.url, lambda: list(indexed(server))
     assert server.process.stdout is not None
@@ -67,7 +67,7 @@ def opensearch(_: Writer) -> Iterator[tuple[str, Callable[[], list[str]]]]:
 
 @contextmanager
 def collector(kind: str, writer: Writer) -> Iterator[tuple[str, Callable[[], list[str]]]]:
-    """As `opensearch`, of a receiver that knows nothing of ids."""
+    """Do the same for a receiver without ids."""
 
     def refuse(event: Any) -> bool:
         return any(bad in str(event) for bad in list(writer.poison))
@@ -89,8 +89,8 @@ RECEIVERS = {
 def test_nothing_is_lost_whatever_moment_the_kill_comes_at(tmp_path, kind):
     """Under 429, 503, resets and timeouts after the commit, while files change their form.
 
-    In an index each event is there once. Elsewhere at most the batch comes twice that was under
-    way when a kill came or an answer was lost.
+    In an index each event is there once. Elsewhere, only the batch in transit at a kill or a lost
+    response may arrive twice.
     """
     directory, draw = tmp_path / "database_logs", random.Random(11)
     paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
@@ -103,7 +103,7 @@ def test_nothing_is_lost_whatever_moment_the_kill_comes_at(tmp_path, kind):
         RECEIVERS[kind](writer) as (target, received),
         serving(Trouble(target, faults)) as between,
     ):
-        keys = f"batch_records={BATCH}&timeout_seconds=0.5&ack_seconds=1&token_env=HEC"
+        keys = f"batch_records={BATCH}&timeout_seconds=0.5&ack_seconds=2&token_env=HEC"
         url = f"{kind}+http://{between.host}/{'leadlog' if kind == 'opensearch' else ''}?{keys}"
         command = [sys.executable, "-m", "leadlog", "ship", "--directory", str(directory)]
         command += ["--to", url, "--personal-data", "plain"]
@@ -123,11 +123,14 @@ def test_nothing_is_lost_whatever_moment_the_kill_comes_at(tmp_path, kind):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("HEC", "t")
             shipper = Shipper(directory, from_url(url, "plain"))
-        report = shipper.once(30.0)
+        report = shipper.once(120.0)
         shipper.close()
         assert report.error is None
         lost_answers = between.made["reset"] + between.made["timeout"]
         assert lost_answers
+        # A loaded machine's late answers, and acknowledgements that were late or lost.
+        channels = {one.get("X-Splunk-Request-Channel") for one in between.headers}
+        lost_answers += between.late + len(channels)
         found = received()
     assert set(found) == writer.ids
     copies = len(found) - len(writer.ids)

@@ -1,4 +1,4 @@
-"""The sidecar and those whose rings it empties, killed at any moment."""
+"""The sidecar and the owners of its rings, killed at any moment."""
 
 import os
 import random
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.handmade_lines
 
 @pytest.mark.timeout(3000 if SOAK else 300)
 def test_killed_sidecars_and_owners_lose_nothing(log: Any) -> None:
-    """Rings go from owner to sidecar and back while both are killed: each line is there once."""
+    """Rings change between owner and sidecar while both are killed: each line is there once."""
     lives = 150 if SOAK else 4
     killer = log.start("sidecars", random.randrange(1 << 30), 0.8)
     workers = [

@@ -1,4 +1,4 @@
-"""The disk stands still: callers do not notice, other threads run on, and the counts are exact."""
+"""With a stalled disk, callers do not notice, other threads run, and the counts are exact."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.handmade_lines
 
 
 def _image(path: Path) -> bool:
-    """Makes a file with a file system in it, where such a one may be mounted and frozen."""
+    """Create a file with a file system in it; return whether it can be mounted and frozen."""
     programs = ("mkfs.ext4", "fsfreeze", "unshare")
     if os.geteuid() != 0 or not all(map(shutil.which, programs)):
         return False
@@ -40,13 +40,13 @@ def _check(told: dict[str, Any]) -> None:
 
 
 def test_a_pipe_that_nobody_reads(log: Any) -> None:
-    """The drain's write hangs for seconds; callers and other threads go on."""
+    """The drain's write hangs for seconds; callers and other threads continue."""
     _check(json.loads(log.run("stalled", log.notes, "fifo", SECONDS)))
     assert log.balanced()
 
 
 def test_a_frozen_file_system(log: Any) -> None:
-    """The kernel holds back every write to the disk; callers and other threads go on."""
+    """The kernel holds back every write to the disk; callers and other threads continue."""
     if not _image(log.path.with_name("image")):
         pytest.skip("no file system can be mounted and frozen here; the pipe stands in for it")
     process = log.start("stalled", log.notes, "freeze", SECONDS, prefix=["unshare", "-m"])
@@ -57,7 +57,7 @@ def test_a_frozen_file_system(log: Any) -> None:
 
 
 def test_a_stall_that_outlasts_ring_and_overflow_drops_the_newest(log: Any) -> None:
-    """Exactly what was dropped is missing, and it is told, warned of and counted by cause."""
+    """Exactly the dropped lines are missing; they are reported and counted by cause."""
     goes_on = threading.Event()
     events: list[dict[str, Any]] = []
     warnings: list[str] = []

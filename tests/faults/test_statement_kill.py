@@ -1,4 +1,4 @@
-"""SIGKILL right after a statement that no COMMIT follows: no row without a record."""
+"""SIGKILL right after a statement that no COMMIT follows: every row has a record."""
 
 import json
 from collections import defaultdict
@@ -32,7 +32,7 @@ MODES = {
 def test_killed_between_a_statement_and_its_record(
     log: Any, tmp_path: Any, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """What is there by then has one record each, which says that nobody saw the answer."""
+    """Each existing row has one record, which says that the outcome was not seen."""
     url = f"sqlite:///{tmp_path}/rows.sqlite"
     if kind == "postgresql":
         url = request.getfixturevalue("postgres_database")

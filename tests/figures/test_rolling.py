@@ -1,4 +1,4 @@
-"""Rolling figures: in any order, kept and taken up again, and never raising."""
+"""Rolling figures: independent of order, restored from storage, and never raising."""
 
 import random
 from contextlib import closing
@@ -61,7 +61,7 @@ def sums(figures, minutes=60):
 
 
 def test_operations_are_counted_by_minute():
-    """A window has what is in it, and nothing else."""
+    """A window contains exactly its minutes."""
     figures = rolling(operation(0), operation(59, success=False), operation(60))
     assert sums(figures) == (2, 1)
     assert sums(figures, 61) == (3, 1)
@@ -69,7 +69,7 @@ def test_operations_are_counted_by_minute():
 
 
 def test_an_operation_has_the_name_that_the_readers_give_it():
-    """The store's own calls are not named after their class; statements are."""
+    """The store's own calls are not prefixed with their class; statements are."""
     own, statement = operation(), operation()
     own["operation_details"]["entity"] = "Lead"
     statement["operation_details"].update(operation_type="update", entity="Lead")
@@ -101,7 +101,7 @@ def by_series(figures, name):
 
 @given(st.permutations(range(5)), st.integers(0, 5))
 def test_what_the_user_did_wrong_is_no_failure_of_the_system(order, stop):
-    """Over all and of its class, whichever record comes first, and over a restart between."""
+    """It is excluded in total and for its class, in either order of records, across a restart."""
     events = [failed(1), failed(2), failed(3), excuse(1), excuse(3, user=False)]
     with closing(connect(":memory:")) as database:
         figures = rolling()
@@ -120,7 +120,7 @@ def test_what_the_user_did_wrong_is_no_failure_of_the_system(order, stop):
 
 
 def test_a_duplicate_is_the_users_without_any_error():
-    """The operation's own record says so; it can be counted nevertheless."""
+    """The operation's own record shows it; it can be counted nevertheless."""
     one = failed(1)
     one["operation_details"]["duplicate_detected"] = True
     assert sums(rolling(one)) == (1, 0)
@@ -132,7 +132,7 @@ def test_a_duplicate_is_the_users_without_any_error():
 
 
 def test_failures_that_nothing_excuses_are_forgotten():
-    """Of too many the oldest, in memory and in the database."""
+    """Beyond a limit the oldest are forgotten, in memory and in the database."""
     figures = rolling()
     with closing(connect(":memory:")) as database:
         figures.load(database)
@@ -147,7 +147,7 @@ def test_failures_that_nothing_excuses_are_forgotten():
 
 
 def test_an_error_knows_where_it_came_from():
-    """Its class, the application's frames, innermost first, and how many sessions met it."""
+    """An error has its class, the application's frames, innermost first, and affected sessions."""
     figures = rolling(failed(1))
     for number in range(3):
         event = excuse(1, user=False) | {"session_id": f"s{number % 2}"}
@@ -169,7 +169,7 @@ HUGE = [1e308, -1.0, 10**400, float("1e13"), "5", True, [], {"a": 1}]
 @pytest.mark.parametrize("odd", HUGE)
 @pytest.mark.parametrize("make", [operation, None], ids=["operation", "performance"])
 def test_an_absurd_duration_is_counted_as_one_that_was_skipped(odd, make, connection):
-    """And nothing that was kept of it stops the next one that reads it."""
+    """An absurd value is counted as ignored, and stored figures can still be loaded."""
     figures = rolling()
     figures.load(connection)
     if make is None:
@@ -187,7 +187,7 @@ def test_an_absurd_duration_is_counted_as_one_that_was_skipped(odd, make, connec
 
 
 def test_a_duration_that_the_record_keeps_aside_is_counted_too():
-    """The record is whole but for it."""
+    """Only the duration is ignored; the rest of the record counts."""
     figures = rolling(operation(ms=None) | {"extra": {"performance_metrics.execution_time_ms": 1}})
     assert (figures.ignored, sums(figures)) == (1, (1, 0))
 
@@ -201,7 +201,7 @@ json_values = st.recursive(
 
 @given(st.data())
 def test_no_value_stops_it(data):
-    """Whatever stands in any field: it is taken or ignored, kept, and read again."""
+    """Any value in any field is counted or ignored, stored, and loaded again."""
     log_type = data.draw(st.sampled_from([one.name for one in LOG_TYPES]))
     event = shape.blank(log_type) | {"timestamp": format_us(NOW)}
     for _ in range(data.draw(st.integers(1, 4))):
@@ -234,7 +234,7 @@ def test_a_sampled_event_stands_for_those_that_were_left_out():
 
 @given(st.permutations(range(6)))
 def test_the_order_of_events_does_not_matter(order):
-    """Writers' files are read one after the other, and late records come late."""
+    """Writers' files are read one after the other, and late records are counted correctly."""
     events = [operation(0), operation(130), operation(3000), error(0), error(200), error(4000)]
     figures = rolling(*(events[i] for i in order))
     assert sums(figures, 4320) == (3, 0)
@@ -245,14 +245,14 @@ def test_the_order_of_events_does_not_matter(order):
 
 @pytest.mark.parametrize("away", [8 * 1440, -1441])
 def test_what_is_too_old_or_too_far_ahead_is_ignored(away):
-    """A wild clock of one writer must not wipe out what the others say."""
+    """One writer's wrong clock must not remove the figures of the others."""
     figures = rolling(operation(0), operation(away))
     assert sums(figures, 4320) == (1, 0)
     assert figures.ignored == 1
 
 
 def test_a_clock_that_is_set_back_changes_nothing_that_was_counted():
-    """Minutes that are lived through twice are not emptied."""
+    """Minutes that are passed twice are not cleared."""
     figures = rolling(operation(0), operation(1))
     figures.advance(NOW - 30 * MINUTE)
     figures.take(operation(30))
@@ -273,7 +273,7 @@ def test_a_clock_that_is_set_back_changes_nothing_that_was_counted():
     ],
 )
 def test_odd_records_are_counted_and_do_no_harm(odd):
-    """A reader never fails on what somebody wrote by hand."""
+    """A hand-written record never makes the reader fail."""
     figures = rolling(odd, operation())
     assert figures.ignored == 1
     assert sums(figures) == (1, 0)
@@ -281,7 +281,7 @@ def test_odd_records_are_counted_and_do_no_harm(odd):
 
 @given(st.lists(st.integers(0, 20_000), max_size=60), st.integers(0, 20_000), st.integers(1, 4320))
 def test_a_ring_is_a_sum_by_minute(minutes, ahead, window):
-    """Whatever order minutes come in, a window of three days is exact."""
+    """Minutes may arrive in any order; a window of three days is exact."""
     tally, newest = MinuteTally(), 0
     counted = []
     for minute in minutes:
@@ -313,7 +313,7 @@ def random_events(draw, count):
 
 
 def picture(figures):
-    """Everything that rules can see."""
+    """Return everything that rules can see."""
     now = figures.now_minute
     return {
         "sums": {
@@ -339,7 +339,7 @@ def picture(figures):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_kept_is_taken_up_again(seed, connection):
-    """Saved at any place and loaded by another, figures are what one alone would have."""
+    """Figures saved at any point and loaded by another object equal those of one alone."""
     draw = random.Random(seed)
     events = list(random_events(draw, 300))
     alone = rolling(*events)
@@ -365,7 +365,7 @@ def test_what_is_kept_is_taken_up_again(seed, connection):
 
 
 def test_a_failed_transaction_loses_nothing(connection):
-    """What could not be written is written by the next save."""
+    """Data of a failed transaction are written by the next save."""
     figures = Rolling()
     figures.load(connection)
     figures.advance(NOW)
@@ -383,7 +383,7 @@ def test_a_failed_transaction_loses_nothing(connection):
 
 
 def test_series_without_end_share_one():
-    """An operation name that holds an id must not fill the memory."""
+    """Operation names that contain ids must not exhaust the memory."""
     figures = Rolling()
     figures.advance(NOW)
     for number in range(300):
@@ -395,5 +395,5 @@ def test_series_without_end_share_one():
 
 
 def test_minutes_since_1970():
-    """A minute is what its moment is in."""
+    """A time is assigned to its minute."""
     assert minute_of(NOW + 59_999_999) == minute_of(NOW)

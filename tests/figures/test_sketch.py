@@ -28,7 +28,7 @@ def filled(values, weight=1.0):
 
 @given(durations, st.sampled_from([50, 95, 99]))
 def test_a_percentile_is_within_one_percent_of_its_rank(values, percent):
-    """The value at rank ceil(share * n) is met to one percent."""
+    """The percentile is within one percent of the value at rank ceil(share * n)."""
     exact = sorted(values)[math.ceil(len(values) * percent / 100) - 1]
     found = filled(values).percentile(percent)
     assert abs(found - exact) <= 0.0101 * exact
@@ -36,20 +36,20 @@ def test_a_percentile_is_within_one_percent_of_its_rank(values, percent):
 
 @given(durations, durations)
 def test_merging_is_adding_up(left, right):
-    """Two merged sketches are the one of all their durations, whatever the order."""
+    """Two merged sketches equal one of all their durations, in any order."""
     merged = Sketch.merged([filled(left), filled(right)])
     assert merged.counts == filled(right + left).counts
 
 
 @given(durations)
 def test_bytes_give_it_back(values):
-    """What is kept is what was there."""
+    """A sketch is restored unchanged from its bytes."""
     sketch = filled(values, 1 / 0.3)
     assert Sketch.from_bytes(sketch.to_bytes()).counts == sketch.counts
 
 
 def test_a_weight_counts_so_often():
-    """One that sampling kept of four counts four times."""
+    """A sampled duration with weight four counts four times."""
     sketch = filled([10.0], 4.0)
     sketch.add(1000.0)
     assert sketch.n == 5
@@ -58,14 +58,14 @@ def test_a_weight_counts_so_often():
 
 
 def test_nothing_has_no_percentile():
-    """No duration, no percentile; a duration of nothing has a bucket nevertheless."""
+    """Without durations there is no percentile; a duration of zero has a bucket."""
     assert Sketch().percentile(95) is None
     sketch = filled([0.0, MOST_MS])
     assert Sketch.from_bytes(sketch.to_bytes()).counts == {NO_TIME: 1, bucket_of(MOST_MS): 1}
     assert sketch.percentile(50) == 0.0
 
 
-# At the end of a bucket two libraries' logarithms may differ in the last bit.
+# At the limit of a bucket two libraries' logarithms may differ in the last bit.
 inside = st.floats(0, MOST_MS).filter(
     lambda ms: ms < 1e-6 or 1e-9 < math.log(ms) / BUCKET_WIDTH % 1 < 1 - 1e-9
 )
@@ -74,7 +74,7 @@ inside = st.floats(0, MOST_MS).filter(
 @given(st.lists(inside, min_size=1, max_size=50))
 @example([0.0005, 0.0, 1e-7, 1e-6, 0.001, 1.0, MOST_MS])
 def test_sql_and_python_put_a_duration_into_the_same_bucket(values):
-    """Half a microsecond, too."""
+    """Both agree, even for half a microsecond."""
     with closing(duckdb.connect()) as database:
         rows = database.execute(
             f"SELECT {bucket_sql('ms')} FROM unnest(?::DOUBLE[]) AS given(ms)", [values]

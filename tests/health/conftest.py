@@ -1,4 +1,4 @@
-"""Logs of operations as writers leave them, with planted changes, and a clock of its own."""
+"""Logs of operations as written by writers, with planted changes and a fixed clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY = 24 * 60 * MINUTE
 
 @pytest.fixture
 def context(tmp_path: Path) -> Callable[..., ProbeContext]:
-    """What probes look at: a log in `tmp_path`, and a clock that stands at `NOW`."""
+    """Return the context of probes: a log in `tmp_path`, and a clock fixed at `NOW`."""
 
     def make(**options: Any) -> ProbeContext:
         options.setdefault("directory", tmp_path / "database_logs")
@@ -61,7 +61,7 @@ def operations(
     slower: float = 1.0,
     quality: float = 0.85,
 ) -> Iterable[tuple[int, dict[str, Any]]]:
-    """Operations as they come: a quiet night, log-normal times, some that fail."""
+    """Return realistic operations: a quiet night, log-normal times, some failures."""
     chance = random.Random(seed)
     at = since
     while at < until:

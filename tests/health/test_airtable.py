@@ -1,4 +1,4 @@
-"""Checks of Airtable, against a server on loopback that behaves like it."""
+"""Checks of Airtable, against a loopback server that imitates it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def look(airtable, context):
 
 
 def test_a_token_that_may_write_is_well(look, airtable):
-    """It answers, with its latency, and two requests were enough."""
+    """It answers, with its latency, and two requests are enough."""
     health = look()
     assert {one.name: one.state for one in health.checks} == {
         "airtable": "ok",
@@ -46,7 +46,7 @@ def test_a_token_that_may_write_is_well(look, airtable):
 
 
 def test_a_bad_token_is_critical(look):
-    """The remedy says where to make another; the token is not repeated."""
+    """The remedy says where to create another token; the token is not repeated."""
     health = look(key="patWrong")
     assert health["airtable"].state == "critical"
     assert "AIRTABLE_API_KEY" in health["airtable"].remedy
@@ -54,14 +54,14 @@ def test_a_bad_token_is_critical(look):
 
 
 def test_a_base_out_of_reach_is_critical(look):
-    """A token that does not have the base cannot sync."""
+    """A token without access to the base cannot sync."""
     found = look(base_id="appOther000000000")["airtable_permissions"]
     assert found.state == "critical"
     assert "does not reach appOther" in found.message
 
 
 def test_a_server_error_is_critical_and_not_repeated(look, airtable):
-    """One answer of 503 is told as it is."""
+    """A single answer of 503 is reported and not retried."""
     airtable.fail("error", status=503)
     health = look()
     assert health["airtable"].state == "critical"
@@ -70,7 +70,7 @@ def test_a_server_error_is_critical_and_not_repeated(look, airtable):
 
 
 def test_a_connection_that_is_closed_is_critical(look, airtable):
-    """Nothing is raised, and the others go on."""
+    """Nothing is raised, and the other checks continue."""
     airtable.fail("close", times=None)
     health = look()
     assert health["airtable"].state == "critical"
@@ -78,7 +78,7 @@ def test_a_connection_that_is_closed_is_critical(look, airtable):
 
 
 def test_being_throttled_is_a_warning(look, airtable):
-    """It answers, so it is there; but the sync will have to wait."""
+    """A throttled answer is a warning, because the sync will have to wait."""
     airtable.fail("throttle")
     health = look()
     assert health["airtable"].state == "ok"
@@ -94,7 +94,7 @@ def test_being_throttled_is_a_warning(look, airtable):
     ],
 )
 def test_what_the_last_sync_met_is_told(look, write, results, state):
-    """A spent quota shows in no request for metadata, but in the log."""
+    """An exhausted quota is visible only in the log, not in metadata requests."""
     write(
         "sync_operations",
         [
@@ -106,14 +106,14 @@ def test_what_the_last_sync_met_is_told(look, write, results, state):
 
 
 def test_a_project_that_does_not_sync_is_not_unwell(context):
-    """Without a base there is nothing to ask."""
+    """Without a base there is nothing to check."""
     health = check(["airtable"], context=context())
     assert health["airtable"].state == "unknown"
     assert health.ok
 
 
 def test_the_sync_s_own_settings_are_used(airtable, context, monkeypatch):
-    """Base, endpoint and token are those that `leadlog sync` uses; without a token it says so."""
+    """Base, endpoint and token are those of `leadlog sync`; a missing token is reported."""
     monkeypatch.setenv("LEADLOG_AIRTABLE_BASE_ID", airtable.base_id)
     monkeypatch.setenv("LEADLOG_AIRTABLE_ENDPOINT_URL", airtable.endpoint_url)
     monkeypatch.delenv("AIRTABLE_API_KEY", raising=False)
@@ -125,7 +125,7 @@ def test_the_sync_s_own_settings_are_used(airtable, context, monkeypatch):
 
 
 def test_what_waits_for_a_sync_is_what_the_sync_has_to_do(airtable, context, tmp_path):
-    """After a sync nothing waits; a new lead and a changed one do."""
+    """After a sync no lead waits; a new and a changed lead do."""
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         ids = [db.add_lead({"name": f"Ada {n}", "company": "Acme"}) for n in range(3)]
         sync = AirtableSyncManager(
@@ -138,7 +138,7 @@ def test_what_waits_for_a_sync_is_what_the_sync_has_to_do(airtable, context, tmp
         def backlog():
             return check(["sync"], context=context(database=db, clock=now_us))["sync_backlog"].value
 
-        assert backlog() == 0  # never synchronised, so nobody waits
+        assert backlog() == 0  # never synchronised, so no lead waits
         assert sync.bidirectional_sync().success
         assert backlog() == 0
         db.update_lead(ids[0], {"title": "CTO"})

@@ -36,7 +36,7 @@ def states(health):
 
 
 def test_a_sound_store_is_well(store, context):
-    """It answers, takes writes, and what was measured has a value and a unit."""
+    """The store answers, accepts writes, and measurements have a value and a unit."""
     url = str(store.url.render_as_string(hide_password=False))
     health = check(PROBES, context=context(database=url, clock=lambda: now_us() - DAY))
     if store.url.get_backend_name() == "postgresql":
@@ -50,15 +50,15 @@ def test_a_sound_store_is_well(store, context):
 
 
 def test_an_open_store_can_be_given(store, context):
-    """Its own pool is used, so a database in memory can be checked too."""
+    """Its own pool is used, so an in-memory database can be checked too."""
     health = check(["database"], context=context(database=store, deep=True))
     assert health["database"].state == "ok"
     assert health["database_integrity"].state == "ok"
-    assert store.add_lead({"name": "Cy", "company": "Acme"})  # it still takes writes
+    assert store.add_lead({"name": "Cy", "company": "Acme"})  # it still accepts writes
 
 
 def test_a_database_in_memory_is_checked_through_its_store(context):
-    """It has no file whose disk could be full."""
+    """An in-memory database has no file whose disk could be full."""
     with LeadDatabase(":memory:", capture=False) as store:
         found = states(check(["database"], context=context(database=store)))
         assert store.add_lead({"name": "Cy", "company": "Acme"})
@@ -66,7 +66,7 @@ def test_a_database_in_memory_is_checked_through_its_store(context):
 
 
 def test_leads_that_wait_too_long_are_found(store, context):
-    """The oldest unsynced lead's age is held against its limit, beside their number."""
+    """The age of the oldest unsynced lead is compared with its limit, as is their number."""
     with store.session() as session:
         session.connection().exec_driver_sql("UPDATE leads SET sync_pending = true")
     health = check(["sync"], context=context(database=store))
@@ -78,7 +78,7 @@ def test_leads_that_wait_too_long_are_found(store, context):
 
 
 def test_a_store_that_was_named_and_is_not_there_is_critical(tmp_path, context):
-    """It is not created by looking; the default one may be missing."""
+    """The check does not create it; only the default store may be missing."""
     path = tmp_path / "elsewhere.db"
     found = check(["database"], context=context(database=path))["database"]
     assert found.state == "critical"
@@ -88,7 +88,7 @@ def test_a_store_that_was_named_and_is_not_there_is_critical(tmp_path, context):
 
 
 def test_a_file_that_is_no_database_is_critical(tmp_path, context):
-    """The message says what the database said."""
+    """The message contains the database's error."""
     path = tmp_path / "leads.db"
     path.write_bytes(b"no database, but long enough to look like one" * 100)
     found = check(["database"], context=context(database=path))["database"]
@@ -97,7 +97,7 @@ def test_a_file_that_is_no_database_is_critical(tmp_path, context):
 
 
 def test_a_server_that_is_down_is_critical_and_its_password_not_told(context):
-    """Nothing listens on the port; the URL's password appears nowhere."""
+    """Nothing listens on the port, and the URL's password appears nowhere."""
     url = "postgresql+psycopg://ana:sesame@127.0.0.1:9/leads"
     health = check(PROBES, context=context(database=url))
     assert health["database"].state == "critical"
@@ -106,7 +106,7 @@ def test_a_server_that_is_down_is_critical_and_its_password_not_told(context):
 
 
 def test_a_writer_who_does_not_end_is_told(tmp_path, context):
-    """Another process's write transaction keeps everybody from writing: a warning that says so."""
+    """Another process's long write transaction blocks all writers and is a warning."""
     path = tmp_path / "leads.db"
     with LeadDatabase(path, capture=False), closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -118,7 +118,7 @@ def test_a_writer_who_does_not_end_is_told(tmp_path, context):
 
 
 def test_damage_is_found_when_asked_for(tmp_path, context):
-    """A key without a lead is only seen by reading the store."""
+    """An orphaned key is found only by reading the whole store."""
     path = tmp_path / "leads.db"
     with LeadDatabase(path, capture=False) as store:
         store.add_lead({"name": "Ada King", "company": "Acme"})
@@ -132,7 +132,7 @@ def test_damage_is_found_when_asked_for(tmp_path, context):
 
 
 def test_limits_are_settings(store, context, monkeypatch):
-    """A store that is larger, or a disk that is fuller, than the settings allow is told."""
+    """A larger store, or a fuller disk, than the settings allow is reported."""
     monkeypatch.setenv("LEADLOG_HEALTH_DATABASE_SIZE_MB", "0.001")
     monkeypatch.setenv("LEADLOG_HEALTH_DATABASE_MS", "0.001")
     health = check(["database"], context=context(database=store))
@@ -141,7 +141,7 @@ def test_limits_are_settings(store, context, monkeypatch):
 
 
 def test_migrations_that_were_not_finished_are_counted(tmp_path, context):
-    """A store without the table says that it keeps none."""
+    """A store without the table reports that it has no migrations."""
     path = tmp_path / "leads.db"
     with LeadDatabase(path, capture=False):
         assert check(["migrations"], context=context(database=path)).state in {"unknown", "ok"}

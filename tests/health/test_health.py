@@ -1,4 +1,4 @@
-"""`check`: all checks at once, each for a bounded time, and none raises."""
+"""`check` runs all checks concurrently, each limited in time, and never raises."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def own():
 
 
 def test_a_new_project_is_well(tmp_path):
-    """Before the first event and without a store nothing is wrong; what is not there is unknown."""
+    """Before the first event and without a store nothing is wrong; missing parts are unknown."""
     health = check()
     assert health.ok
     assert health["database"].state == "unknown"
@@ -50,7 +50,7 @@ def test_a_new_project_is_well(tmp_path):
 
 
 def test_a_health_is_plain_data_with_the_worst_state(own):
-    """A readiness endpoint can send it as it is."""
+    """A readiness endpoint can send it unchanged."""
     own("fine", lambda: True)
     own("bad", lambda: judge("bad", 12, warning=10, critical=20, unit="jobs", remedy="wait"))
     found = check(["fine", "bad"]).as_dict()
@@ -72,13 +72,13 @@ def test_a_health_is_plain_data_with_the_worst_state(own):
     ("said", "state"), [(True, "ok"), (False, "critical"), (Check("own", "warning"), "warning")]
 )
 def test_a_check_of_ones_own_says_so_in_a_word(own, said, state):
-    """True, False or a Check is all that a function has to return."""
+    """A function may return True, False or a Check."""
     own("own", lambda: said)
     assert check(["own"])["own"].state == state
 
 
 def test_what_raises_is_a_finding_and_no_exception(own):
-    """Its message says what was raised; the others are made all the same."""
+    """The message names the exception; the other checks are run."""
 
     def broken():
         raise RuntimeError("no such queue")
@@ -92,7 +92,7 @@ def test_what_raises_is_a_finding_and_no_exception(own):
 
 
 def test_what_returns_something_else_is_told(own):
-    """A check that returns None by mistake does not pass for one that is well."""
+    """A check that returns None by mistake is not considered ok."""
     own("forgetful", lambda: None)
     found = check(["forgetful"])["forgetful"]
     assert found.state == "critical"
@@ -100,7 +100,7 @@ def test_what_returns_something_else_is_told(own):
 
 
 def test_what_hangs_is_left_behind(own):
-    """The answer comes when the time is over, with what the others found."""
+    """The result is returned at the timeout, with the other checks."""
     never = threading.Event()
     own("hanging", never.wait, late="warning")
     own("fine", lambda: True)
@@ -116,17 +116,17 @@ def test_what_hangs_is_left_behind(own):
 
 @pytest.mark.asyncio
 async def test_the_event_loop_goes_on(own):
-    """`check_async` waits without holding others up."""
+    """`check_async` does not block the event loop."""
     turn = threading.Event()
     own("slow", lambda: turn.wait(10))
     waiting = asyncio.create_task(check_async(["slow"], timeout_seconds=10))
     await asyncio.sleep(0)
-    turn.set()  # nobody could, if the loop stood still
+    turn.set()  # impossible if the loop were blocked
     assert (await waiting).state == "ok"
 
 
 def test_a_bad_setting_is_a_finding(monkeypatch):
-    """A readiness endpoint gets an answer that names the setting."""
+    """A readiness endpoint gets a result that names the setting."""
     monkeypatch.setenv("LEADLOG_HEALTH_DISK_MB", "-1")
     health = check()
     assert health.state == "critical"
@@ -134,7 +134,7 @@ def test_a_bad_setting_is_a_finding(monkeypatch):
 
 
 def test_an_unknown_name_is_told_with_the_closest():
-    """A misspelt check does not pass for one that is well."""
+    """A misspelt check name is not considered ok; the error suggests the closest one."""
     health = check(["databse"])
     assert not health.ok
     assert "did you mean 'database'" in health.checks[0].message
@@ -148,7 +148,7 @@ def test_registering_refuses_what_cannot_be(options):
 
 
 def test_a_monitor_learns_when_each_is_due(own):
-    """The intervals of leadlog's own checks and of yours are told."""
+    """The intervals of built-in and registered checks are available."""
     own("mine", lambda: True, interval_seconds=7)
     due = {one.name: one.interval_seconds for one in registered()}
     assert due["mine"] == 7
@@ -156,7 +156,7 @@ def test_a_monitor_learns_when_each_is_due(own):
 
 
 def test_nothing_heavy_is_imported_for_the_names():
-    """`import leadlog.monitor.health` is free; checks of the log need no SQLAlchemy."""
+    """`import leadlog.monitor.health` is cheap; checks of the log need no SQLAlchemy."""
     code = (
         "import sys; from leadlog.monitor import health;"
         "print(health.check(['log', 'operations']).state,"
@@ -174,7 +174,7 @@ def test_nothing_heavy_is_imported_for_the_names():
 
 
 def test_the_names_are_those_exported():
-    """Every name of `__all__` is there, and none else is promised."""
+    """Every name of `__all__` exists, and no other."""
     for name in monitoring.__all__:
         assert getattr(monitoring, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
@@ -193,6 +193,6 @@ def test_the_names_are_those_exported():
     ],
 )
 def test_a_value_is_judged_by_its_limits(value, below, state, threshold):
-    """A limit that is met is passed; of two the critical one counts."""
+    """A limit that is reached counts as passed; of two limits the critical one wins."""
     found = judge("x", value, warning=10, critical=20, below=below)
     assert (found.state, found.threshold) == (state, threshold)

@@ -12,7 +12,7 @@ def look(context, at=None):
 
 
 def test_dropped_events_are_a_finding(tmp_path, context):
-    """Lines that were lost for want of room are counted by cause."""
+    """Lines lost for lack of space are counted by cause."""
     in_the_way = tmp_path / "database_logs" / "error_logs"
     in_the_way.parent.mkdir()
     in_the_way.write_text("")
@@ -29,7 +29,7 @@ def test_dropped_events_are_a_finding(tmp_path, context):
 
 
 def test_events_that_wait_for_their_file_age(tmp_path, context):
-    """What a living process could not write yet is as old as its first line says."""
+    """The age of a living process's waiting events is that of its first line."""
     in_the_way = tmp_path / "database_logs" / "error_logs"
     in_the_way.parent.mkdir()
     in_the_way.write_text("")
@@ -47,7 +47,7 @@ def test_events_that_wait_for_their_file_age(tmp_path, context):
 
 
 def test_a_clock_that_went_back_is_told(context):
-    """An event of a time to come says that some clock is wrong."""
+    """An event with a future timestamp shows a wrong clock."""
     leadlog.configure()
     leadlog.get_logger().info("here")
     leadlog.flush()
@@ -58,7 +58,7 @@ def test_a_clock_that_went_back_is_told(context):
 
 
 def test_a_file_in_place_of_the_directory_is_critical(tmp_path, context):
-    """Nothing can be logged there."""
+    """A file in place of the directory prevents all logging."""
     (tmp_path / "database_logs").write_text("")
     health = look(context)
     assert health["log_writable"].state == "critical"

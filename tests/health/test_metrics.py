@@ -1,4 +1,4 @@
-"""The figures for Prometheus: their names, their sums, and that its own tools take them."""
+"""The metrics for Prometheus: their names, sums, and acceptance by its own tools."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SHIPPING = {"leadlog_ship_lag_seconds"}
 
 @pytest.fixture
 def figures(tmp_path):
-    """The figures of what a real application logged."""
+    """Return the metrics of a real application's log."""
     leadlog.configure()
     with leadlog.LeadDatabase(tmp_path / "leads.db") as db:
         db.add_lead({"name": "Ada", "company": "Acme", "email": "ada@acme.com"})
@@ -71,7 +71,7 @@ def figures(tmp_path):
 
 
 def samples(said):
-    """Value by name and labels."""
+    """Return values by name and labels."""
     return {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(said)
@@ -80,7 +80,7 @@ def samples(said):
 
 
 def test_the_figures_are_those_of_the_log(figures):
-    """Counts, sums and states come out as they went in."""
+    """Counts, sums and states equal those of the log."""
     found = samples(text(figures))
     assert found["leadlog_operations_total", "Lead", "add_lead", "true"] == 1
     assert found["leadlog_operations_total", "Lead", "add_lead", "false"] == 1
@@ -104,7 +104,7 @@ def test_the_figures_are_those_of_the_log(figures):
 
 
 def test_names_and_labels_stay(figures):
-    """Each is in the contract, and each of the contract is there."""
+    """Each metric is in the contract, and each of the contract exists."""
     found = {}
     for family in text_string_to_metric_families(text(figures)):
         labels = found.setdefault(family.name, set())
@@ -114,7 +114,7 @@ def test_names_and_labels_stay(figures):
 
 
 def test_they_are_served_on_request(figures):
-    """`GET /metrics` gives them as they are at that moment, and the port is free afterwards."""
+    """`GET /metrics` returns the current values, and the port is free afterwards."""
     with serve(figures, port=0) as port:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             assert answer.headers["Content-Type"].startswith("text/plain")
@@ -129,7 +129,7 @@ def test_they_are_served_on_request(figures):
 
 
 def test_sampled_events_count_for_all_they_stand_for():
-    """One event that stands for four is four."""
+    """One event with weight four counts four times."""
     counts = EventCounts()
     for _, event in operations(1, NOW - DAY // 24, NOW, failing=0):
         counts.add(event | {"sample_rate": 0.25})
@@ -139,7 +139,7 @@ def test_sampled_events_count_for_all_they_stand_for():
 
 
 def test_thousands_of_names_make_no_thousands_of_series():
-    """Beyond a number of names, the rest share one."""
+    """Beyond 200 names, the rest share one."""
     counts = EventCounts()
     for number in range(5000):
         counts.add(
@@ -154,7 +154,7 @@ def test_thousands_of_names_make_no_thousands_of_series():
 
 
 def test_prometheus_takes_the_text(figures, promtool):
-    """Prometheus' own checker finds nothing to correct in names and types."""
+    """Prometheus' own checker finds no error in names and types."""
     assert promtool("check", "metrics", stdin=text(figures)) == (0, "")
 
 
@@ -171,7 +171,7 @@ def test_the_rules_fire_when_they_should_and_resolve(promtool):
 
 
 def test_prometheus_takes_every_expression_of_the_dashboard(promtool, tmp_path):
-    """As rules, with what Grafana puts in for its variables."""
+    """Each is valid as a rule, with the values that Grafana inserts for its variables."""
     dashboard = json.loads((DOCS / "leadlog-dashboard.json").read_text())
     rules = [
         {
@@ -189,13 +189,13 @@ def test_prometheus_takes_every_expression_of_the_dashboard(promtool, tmp_path):
 
 
 def metrics_in(expression):
-    """The metrics of leadlog that an expression names, without Prometheus' suffixes."""
+    """Return the metrics of leadlog that an expression names, without Prometheus' suffixes."""
     names = re.findall(r"\bleadlog_[a-z_]+", expression)
     return {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in names}
 
 
 def test_dashboard_and_rules_name_only_metrics_that_exist():
-    """A panel that asks for a name that never was would stay empty without a word."""
+    """A panel with an unknown metric would stay empty silently."""
     dashboard = json.loads((DOCS / "leadlog-dashboard.json").read_text())
     asked = set()
     for panel in dashboard["panels"]:

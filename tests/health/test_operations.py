@@ -20,7 +20,7 @@ def look(context):
 
 
 def test_without_a_log_nothing_is_known(context):
-    """No operation is no proof that operations fail, and none that they do not."""
+    """Without operations neither failure nor health is concluded."""
     found = look(context)
     assert {one.state for one in found.checks} == {"unknown"}
     assert found.ok
@@ -28,7 +28,7 @@ def test_without_a_log_nothing_is_known(context):
 
 @pytest.mark.parametrize("seed", range(100 if os.environ.get("SOAK") else 3))
 def test_a_week_as_any_other_is_no_finding(context, write, seed):
-    """Quiet nights, slow calls and a failure now and then fire nothing."""
+    """Quiet nights, slow calls and an occasional failure cause no finding."""
     write("database_operations", operations(seed, WEEK, NOW))
     found = look(context)
     assert [(one.name, one.state) for one in found.checks] == [
@@ -40,7 +40,7 @@ def test_a_week_as_any_other_is_no_finding(context, write, seed):
 
 @pytest.mark.parametrize(("failing", "state"), [(0.12, "warning"), (0.5, "critical")])
 def test_a_burst_of_errors_is_found(context, write, failing, state):
-    """The share that failed is told with the limit that it passed and the week's share."""
+    """The failed percentage is reported with its limit and last week's percentage."""
     write("database_operations", operations(1, WEEK, RECENT))
     write("database_operations", operations(2, RECENT, NOW, every=MINUTE // 30, failing=failing))
     found = look(context)["error_rate"]
@@ -52,14 +52,14 @@ def test_a_burst_of_errors_is_found(context, write, failing, state):
 
 
 def test_errors_as_frequent_as_ever_are_not_news(context, write):
-    """A store whose callers always make mistakes is not reported for it every minute."""
+    """A store whose callers always make errors is not reported every minute."""
     write("database_operations", operations(1, WEEK, NOW, failing=0.15))
     found = look(context)["error_rate"]
     assert (found.state, found.value > 5) == ("ok", True)
 
 
 def test_a_slow_database_is_found(context, write):
-    """The operation that slowed most is named, with both its percentiles."""
+    """The operation that slowed down most is named, with both percentiles."""
     write("database_operations", operations(1, WEEK, RECENT))
     write("database_operations", operations(2, RECENT, NOW, every=MINUTE // 30, slower=6))
     found = look(context)["latency"]
@@ -69,14 +69,14 @@ def test_a_slow_database_is_found(context, write):
 
 
 def test_what_is_still_excellent_is_not_slow(context, write):
-    """From 2 to 14 ms is a sevenfold rise that nobody has to get up for."""
+    """A rise from 2 to 14 ms is sevenfold, but not worth an alert."""
     write("database_operations", operations(1, WEEK, RECENT, slower=0.05))
     write("database_operations", operations(2, RECENT, NOW, every=MINUTE // 30, slower=0.35))
     assert look(context)["latency"].state == "ok"
 
 
 def test_worse_leads_are_found(context, write):
-    """The drop of the mean score is told in points."""
+    """The drop of the mean score is reported."""
     write("database_operations", operations(1, WEEK, NOW - 60 * MINUTE))
     write(
         "database_operations",
@@ -88,7 +88,7 @@ def test_worse_leads_are_found(context, write):
 
 
 def test_sampled_events_count_for_those_they_stand_for(context, write):
-    """Where one success in ten is kept and every failure, the share is that of all."""
+    """If one success in ten and every failure are kept, the percentage is that of all."""
     write("database_operations", operations(1, WEEK, RECENT))
     many = []
     for number, (at, event) in enumerate(

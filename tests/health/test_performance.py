@@ -15,7 +15,7 @@ Logged = Callable[..., list[dict[str, Any]]]
 
 
 def spin(seconds: float) -> None:
-    """Uses CPU for a while."""
+    """Use CPU for some time."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
@@ -50,7 +50,7 @@ def test_a_function_keeps_its_result_signature_and_name(logged: Logged) -> None:
 
 
 def test_waiting_is_not_cpu_time(logged: Logged) -> None:
-    """Wall and CPU time are measured apart: a wait of 50 ms costs next to no CPU."""
+    """Wall and CPU time are measured separately: a wait of 50 ms uses almost no CPU."""
     with leadlog.monitor_performance("wait"):
         time.sleep(0.05)
     (event,) = logged("performance_metrics")
@@ -59,7 +59,7 @@ def test_waiting_is_not_cpu_time(logged: Logged) -> None:
 
 
 def test_a_failure_is_logged_twice_and_raised_on(logged: Logged) -> None:
-    """The measurement says success false; an error_log has the same operation_id."""
+    """The measurement has success false; an error_log has the same operation_id."""
 
     @leadlog.monitor_performance()
     def fail() -> None:
@@ -77,7 +77,7 @@ def test_a_failure_is_logged_twice_and_raised_on(logged: Logged) -> None:
 
 
 def test_methods_and_classmethods_work(logged: Logged) -> None:
-    """`self` and `cls` arrive."""
+    """`self` and `cls` are passed."""
 
     class Importer:
         size = 2
@@ -96,7 +96,7 @@ def test_methods_and_classmethods_work(logged: Logged) -> None:
 
 
 def test_nested_operations_do_not_count_twice(logged: Logged) -> None:
-    """The outer counts the inner's calls once; the outermost alone gives the sum."""
+    """The outer operation counts the inner's calls once; the outermost alone has the sum."""
 
     @leadlog.monitor_performance("inner")
     def inner() -> None:
@@ -121,7 +121,7 @@ def test_nested_operations_do_not_count_twice(logged: Logged) -> None:
 
 
 def test_of_a_generator_only_its_own_time_counts(logged: Logged) -> None:
-    """The consumer's time between items is apart, and its calls are not the generator's."""
+    """The consumer's time between items is excluded, and its calls are not the generator's."""
 
     @leadlog.monitor_performance("rows")
     def rows() -> Iterator[int]:
@@ -175,7 +175,7 @@ def test_a_generator_takes_what_is_sent_and_thrown(logged: Logged) -> None:
 
 
 def test_a_coroutine_is_measured_with_its_waits_but_its_own_cpu(logged: Logged) -> None:
-    """While it waits another task burns CPU; the wait counts as wall time only."""
+    """While it waits another task uses CPU; the wait counts only as wall time."""
 
     @leadlog.monitor_performance("fetch")
     async def fetch() -> str:
@@ -200,7 +200,7 @@ def test_a_coroutine_is_measured_with_its_waits_but_its_own_cpu(logged: Logged) 
 
 
 def test_a_cancelled_coroutine_is_no_success(logged: Logged) -> None:
-    """Cancellation passes through and is on the record."""
+    """Cancellation is propagated and recorded."""
 
     @leadlog.monitor_performance("forever")
     async def forever() -> None:
@@ -219,7 +219,7 @@ def test_a_cancelled_coroutine_is_no_success(logged: Logged) -> None:
 
 
 def test_an_asynchronous_generator_is_measured(logged: Logged) -> None:
-    """Its waits are its own time, its consumer's are not; an exception ends it."""
+    """Its own waits count, its consumer's do not; an exception ends it."""
 
     @leadlog.monitor_performance("pages")
     async def pages() -> AsyncIterator[int]:
@@ -249,7 +249,7 @@ def test_an_asynchronous_generator_is_measured(logged: Logged) -> None:
 
 
 def test_switched_off_it_measures_nothing(logged: Logged) -> None:
-    """With `enabled=False` the callable runs as it is."""
+    """With `enabled=False` the callable runs unchanged."""
     leadlog.configure(enabled=False)
 
     @leadlog.monitor_performance("off")
@@ -261,6 +261,6 @@ def test_switched_off_it_measures_nothing(logged: Logged) -> None:
 
 
 def test_a_forgotten_call_is_told() -> None:
-    """`@monitor_performance` without parentheses is an error that shows how to write it."""
+    """`@monitor_performance` without parentheses raises an error that shows the correct form."""
     with pytest.raises(TypeError, match=r"monitor_performance\(\)"):
         leadlog.monitor_performance(lambda: None)  # type: ignore[arg-type]  # the mistake itself

@@ -1,4 +1,4 @@
-"""Stores, files and processes to migrate with."""
+"""Stores, files and processes for the tests of migrations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from leadlog.leads.store import LeadDatabase
 
 @pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, on each that can be migrated into and rolled back."""
+    """The URL of an empty database, for each that supports migration and rollback."""
     if request.param == "file":
         return f"sqlite:///{tmp_path / 'leads.db'}"
     found: str = request.getfixturevalue("postgres_database")
@@ -25,14 +25,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def db(url: str) -> Iterator[LeadDatabase]:
-    """An empty store; calls are recorded."""
+    """An empty store, with capture."""
     with LeadDatabase(url) as store:
         yield store
 
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[LeadDatabase]:
-    """An empty store in a SQLite file; calls are not recorded."""
+    """An empty store in a SQLite file, without capture."""
     with LeadDatabase(tmp_path / "leads.db", capture=False) as store:
         yield store
 
@@ -45,7 +45,7 @@ def manager(db: LeadDatabase, tmp_path: Path) -> MigrationManager:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[..., Path]:
-    """Write a file: of values as a JSON array, or of text or bytes as they are."""
+    """Write a file: values as a JSON array, text and bytes unchanged."""
 
     def write(content: Any, name: str = "leads.json") -> Path:
         path = tmp_path / name
@@ -58,7 +58,7 @@ def file(tmp_path: Path) -> Callable[..., Path]:
 
 
 def stored(db: LeadDatabase) -> list[tuple[Any, ...]]:
-    """All leads, without what differs between two runs: ids and the times of writing."""
+    """Return all leads without values that differ between runs: ids and times of writing."""
     leads = list(db.get_all_leads())
     for lead in leads:
         for field in ("id", "created_at", "updated_at", "row_version"):
@@ -67,7 +67,7 @@ def stored(db: LeadDatabase) -> list[tuple[Any, ...]]:
 
 
 def items(db: LeadDatabase) -> list[tuple[Any, ...]]:
-    """What is known of every record: source, ordinal, outcome."""
+    """Return the stored outcome of every record: source, ordinal, outcome."""
     wanted = (
         "SELECT sha256, ordinal, outcome FROM migration_item "
         "JOIN migration_source s ON s.id = source_id ORDER BY sha256, ordinal"

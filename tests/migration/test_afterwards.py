@@ -1,4 +1,4 @@
-"""After a migration: is it true, what is there to go back to, and going back."""
+"""After a migration: validation, backups and rollback."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ BOB = {"name": "Bob Ray", "company": "Beta"}
 
 
 def execute(db: LeadDatabase, statement: str) -> None:
-    """Change the database behind the store's back."""
+    """Change the database without going through the store."""
     with db.session() as session:
         session.execute(text(statement))
 
 
 def test_messy_leads_are_found_in_the_store(manager, db, file):
-    """Duplicates within the file, and what they overwrote, are no difference."""
+    """Duplicates within the file and the values they overwrote are not differences."""
     result = manager.migrate_json_files([file(list(generate_leads(400)))], batch_size=50)
     assert result.duplicates > 0
     report = manager.validate_migration()
@@ -42,12 +42,12 @@ def test_messy_leads_are_found_in_the_store(manager, db, file):
         ("DELETE FROM lead_key", None),
         ("DELETE FROM leads WHERE full_name = 'Bob Ray'", "is not there"),
         ("DELETE FROM migration_item WHERE ordinal = 1", "nothing is known of record 1"),
-        ("UPDATE migration_item SET outcome = 'rejected' WHERE ordinal = 0", "otherwise"),
+        ("UPDATE migration_item SET outcome = 'rejected' WHERE ordinal = 0", "as before"),
         ("UPDATE migration_item SET ordinal = 9 WHERE ordinal = 1", "record 9"),
     ],
 )
 def test_what_is_not_as_it_was_read_is_found(sqlite, file, statement, problem):
-    """A value, a lead or an account that was lost is named."""
+    """A lost value, lead or outcome is reported by name."""
     db, manager = sqlite, MigrationManager(sqlite)
     leads = [{**ADA, "created_at": "2020-01-01T00:00:00Z"}, BOB]
     manager.migrate_json_files([file(leads)])
@@ -59,7 +59,7 @@ def test_what_is_not_as_it_was_read_is_found(sqlite, file, statement, problem):
 
 
 def test_a_loss_during_the_run_is_told_by_its_result(sqlite, file, logged):
-    """data_integrity_maintained is what was found, not what was hoped for."""
+    """data_integrity_maintained is False if a lead was lost during the run."""
 
     def lose(progress):
         if progress.step == "verifying" and progress.records == 0:
@@ -74,7 +74,7 @@ def test_a_loss_during_the_run_is_told_by_its_result(sqlite, file, logged):
 
 
 def test_later_changes_are_no_loss(manager, db, file):
-    """What a user changed since is counted apart."""
+    """Leads changed after the migration are counted separately."""
     manager.migrate_json_files([file([ADA, BOB])])
     (ada,) = db.search_leads({"name": "Ada King"})
     db.update_lead(ada["id"], {"company": "Gamma"})
@@ -83,7 +83,7 @@ def test_later_changes_are_no_loss(manager, db, file):
 
 
 def test_without_verification_nothing_is_claimed(manager, file, logged):
-    """verify=False leaves it null, in the result and in the log."""
+    """With verify=False the integrity is null in the result and in the log."""
     result = manager.migrate_json_files([file([ADA])], verify=False)
     assert (result.data_integrity_maintained, result.verify_seconds) == (None, None)
     (run,) = logged("migration_operations")
@@ -92,7 +92,7 @@ def test_without_verification_nothing_is_claimed(manager, file, logged):
 
 
 def test_without_a_source_it_is_counted_only(sqlite, file):
-    """Where neither file nor copy is left, the content is not called compared."""
+    """Without the file and its copy, content_compared is False."""
     manager = MigrationManager(sqlite)
     path = file([ADA, BOB])
     manager.migrate_json_files([path], backup=False)
@@ -103,7 +103,7 @@ def test_without_a_source_it_is_counted_only(sqlite, file):
 
 
 def test_going_back(manager, db, file, logged):
-    """The store is as it was before, and the file can be migrated again."""
+    """A rollback restores the store, and the file can be migrated again."""
     db.add_lead(ADA)
     before = stored(db)
     path = file([{**ADA, "company": "Changed"}, BOB])
@@ -120,7 +120,7 @@ def test_going_back(manager, db, file, logged):
 
 
 def test_going_back_from_an_interrupted_run(manager, db, file):
-    """A run that did not come to its end is undone, too."""
+    """An interrupted run can be rolled back as well."""
 
     def stop(progress):
         if progress.records >= 20:
@@ -133,7 +133,7 @@ def test_going_back_from_an_interrupted_run(manager, db, file):
 
 
 def test_going_back_over_others_work_needs_force(manager, db, file):
-    """Leads that came or were changed since are not thrown away unasked."""
+    """A rollback that would lose later leads or changes needs force."""
     result = manager.migrate_json_files([file([ADA])])
     db.add_lead(BOB)
     with pytest.raises(MigrationError, match="changed or deleted since"):
@@ -143,7 +143,7 @@ def test_going_back_over_others_work_needs_force(manager, db, file):
 
 
 def test_copies_and_backups_are_listed(manager, db, file, tmp_path):
-    """Each migration has a directory with what it read, byte by byte, and the store as it was."""
+    """Each migration has a directory with exact copies of its sources and the store's backup."""
     db.add_lead(BOB)
     path = file([ADA])
     result = manager.migrate_json_files([path])
@@ -154,26 +154,26 @@ def test_copies_and_backups_are_listed(manager, db, file, tmp_path):
 
 
 def test_a_backup_that_is_not_whole_is_none(sqlite, file):
-    """Without its manifest a directory is no backup, and going back says so."""
+    """A directory without a manifest is not a backup, and a rollback to it is refused."""
     manager = MigrationManager(sqlite)
     result = manager.migrate_json_files([file([ADA])])
     assert result.backup is not None
     (result.backup / "manifest.json").write_text(json.dumps({"migration_id": 1}))
-    with pytest.raises(MigrationError, match="no whole backup"):
+    with pytest.raises(MigrationError, match="no complete backup"):
         manager.rollback(result.migration_id)
 
 
 def test_going_back_without_a_backup_is_refused(sqlite, file):
-    """So is going back of nothing."""
+    """A rollback without a backup, or of an unknown migration, is refused."""
     manager = MigrationManager(sqlite)
     result = manager.migrate_json_files([file([ADA])], backup=False)
     for migration_id in (result.migration_id, "20200101T000000-0000"):
-        with pytest.raises(MigrationError, match="no whole backup"):
+        with pytest.raises(MigrationError, match="no complete backup"):
             manager.rollback(migration_id)
 
 
 def test_another_stores_backup_is_not_taken(sqlite, file, tmp_path):
-    """A backup goes back to the store that it is of."""
+    """A backup of another store is refused."""
     backups = tmp_path / "shared"
     result = MigrationManager(sqlite, backups=backups).migrate_json_files([file([ADA])])
     with (
@@ -184,7 +184,7 @@ def test_another_stores_backup_is_not_taken(sqlite, file, tmp_path):
 
 
 def test_a_store_in_memory_can_be_migrated_into(file):
-    """It cannot be rolled back, which is said."""
+    """An in-memory store can be migrated into, but its rollback is refused."""
     with LeadDatabase(":memory:", capture=False) as db:
         manager = MigrationManager(db)
         result = manager.migrate_json_files([file([ADA])])
@@ -194,7 +194,7 @@ def test_a_store_in_memory_can_be_migrated_into(file):
 
 
 def test_an_unknown_migration_is_named_with_those_there_are(sqlite, file):
-    """And where there is none, that is said."""
+    """The error for an unknown migration lists the known ones, or says that there are none."""
     manager = MigrationManager(sqlite)
     with pytest.raises(MigrationError, match="no migration; migrations of it: there is none"):
         manager.validate_migration()
@@ -204,6 +204,6 @@ def test_an_unknown_migration_is_named_with_those_there_are(sqlite, file):
 
 
 def test_backups_beside_the_file(sqlite, file, tmp_path: Path):
-    """By default they are beside the SQLite file."""
+    """By default backups are next to the SQLite file."""
     result = MigrationManager(sqlite).migrate_json_files([file([ADA])])
     assert result.backup == tmp_path / "migration_backups" / result.migration_id

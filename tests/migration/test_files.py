@@ -1,4 +1,4 @@
-"""Files as people really have them: dialects, broken rows, text around tables, workbooks."""
+"""Real-world files: dialects, broken rows, text around tables, workbooks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PEOPLE = {("Ida Strand", "ida@strandverk.example"), ("Tom Vang", "tom@vangbygg.e
 
 
 def migrated(file, content, name="contacts.csv", **options):
-    """Migrate a file into a store of its own; return the result and the leads."""
+    """Migrate a file into a separate store; return the result and the leads."""
     with LeadDatabase(":memory:", capture=False) as db:
         result = MigrationManager(db).migrate_json_files(
             [file(content, name)], backup=False, **options
@@ -77,13 +77,13 @@ def people(leads):
     ],
 )
 def test_every_dialect_gives_the_same_people(file, text):
-    """Delimiters, `sep=`, line ends, blank rows, odd headers, a delimiter too many, quotes."""
+    """All delimiters, `sep=`, line ends, blank rows, headers and quotings give the same leads."""
     result, leads = migrated(file, text)
     assert (result.rejected, people(leads)) == (0, PEOPLE)
 
 
 def test_options_go_before_what_is_found_out(file):
-    """A delimiter nobody would guess, and a header that nothing tells from a row."""
+    """A given delimiter and header row win over detection."""
     text = "x^y^z\nName^Email^Company\nIda Strand^ida@strandverk.example^Strandverk\n"
     result, leads = migrated(file, text, delimiter="^", header_row=2)
     assert (result.rejected, people(leads)) == (0, {("Ida Strand", "ida@strandverk.example")})
@@ -124,7 +124,7 @@ BROKEN = {
 @pytest.mark.parametrize("where", ["before", "between", "after"])
 @pytest.mark.parametrize("kind", BROKEN)
 def test_no_text_becomes_a_person_and_the_others_arrive(file, kind, where):
-    """What is broken is rejected with a reason and its text; the rows around it are read."""
+    """A broken row is rejected with its reason and text; the surrounding rows are read."""
     header, first, second = TABLE.splitlines(keepends=True)
     rows = {
         "before": [header, BROKEN[kind], first, second],
@@ -143,14 +143,14 @@ def test_no_text_becomes_a_person_and_the_others_arrive(file, kind, where):
 
 
 def test_a_nul_costs_its_record_only(file):
-    """A text with a NUL in a cell is a text all the same."""
+    """A NUL in a cell rejects only its record."""
     result, leads = migrated(file, TABLE + f"Ole\0 Berg,{'x' * 60}@berg.example,Berg\n")
     assert people(leads) == PEOPLE
     assert "NUL" in result.rejects[0].reason
 
 
 def test_of_several_addresses_in_a_cell_the_first_is_the_lead_s(file):
-    """Google Contacts puts them into one cell; all of them are kept in raw_data."""
+    """Of several addresses in a cell the first is used, and all are kept in raw_data."""
     text = "Name,E-mail 1 - Value\nIda Strand,ida@a.example ::: ida@b.example\n"
     _, (lead,) = migrated(file, text)
     assert lead["email"] == "ida@a.example"
@@ -158,7 +158,7 @@ def test_of_several_addresses_in_a_cell_the_first_is_the_lead_s(file):
 
 
 def test_a_report_around_a_table_is_skipped_with_a_note(file):
-    """Preambles, repeated headers and footers are not leads; what was skipped is said."""
+    """Preambles, repeated headers and footers are skipped with a note."""
     text = (
         '"Contacts by owner"\n"As of 2026-03-04"\n\n'
         + TABLE
@@ -175,7 +175,7 @@ def test_a_report_around_a_table_is_skipped_with_a_note(file):
 
 
 def test_the_preamble_of_linkedin_is_skipped(file):
-    """Its note has a heading that is a known column, and commas and quotes in its text."""
+    """LinkedIn's preamble is skipped although it contains a known column name and commas."""
     text = (
         'Notes:\n"When exporting your connection data, you may notice that ""some"" are missing."\n'
         "\nFirst Name,Last Name,URL,Email Address,Company,Position,Connected On\n"
@@ -194,7 +194,7 @@ def note_of(rows):
 
 
 def test_a_large_cell_is_one_cell(file):
-    """A note of 200,000 characters in 4,300 lines, some of which look like rows, is kept whole."""
+    """A cell of 200,000 characters in 4,300 lines that look like rows is read as one cell."""
     note = note_of(900)
     text = f'Name,Email,Notes\nIda,ida@a.example,"{note}"\nTom,tom@b.example,short\n'
     result, leads = migrated(file, text)
@@ -203,7 +203,7 @@ def test_a_large_cell_is_one_cell(file):
 
 
 def test_a_cell_beyond_the_limit_is_one_reject(file):
-    """A quoted cell longer than any record is passed over up to the quote that closes it."""
+    """A quoted cell longer than any record is skipped up to its closing quote."""
     text = f'Name,Email,Notes\nIda,ida@a.example,"{note_of(900) * 25}"\nTom,tom@b.example,short\n'
     assert len(text) > 4 * 1024 * 1024
     result, leads = migrated(file, text)
@@ -215,7 +215,7 @@ def test_a_cell_beyond_the_limit_is_one_reject(file):
 
 
 def test_a_quote_that_is_never_closed_costs_its_row_only(file):
-    """Thousands of rows after it are read, though no other quote comes."""
+    """After an unclosed quote the thousands of following rows are read."""
     rows = "".join(f"Person {n},p{n}@a.example,Acme {n}\n" for n in range(3_000))
     result, leads = migrated(file, f'Name,Email,Company\n"Ida,ida@a.example,x\n{rows}')
     assert (len(leads), result.rejected) == (3_000, 1)
@@ -232,7 +232,7 @@ DIRT = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(NAMES, min_size=1, max_size=12, unique=True), DIRT)
 def test_dirt_never_makes_a_person_nor_loses_one_in_silence(names, dirt):
-    """Whatever stray characters do, each record is one of the people or is told as a reject."""
+    """With stray characters, each record is either read correctly or reported as rejected."""
     text = "Name,Email,Notes\n"
     rows = [f"{name},{name.replace(' ', '.').lower()}@a.example,ok" for name in names]
     body = "\n".join(rows)
@@ -270,7 +270,7 @@ NO_TABLE = {
 @pytest.mark.parametrize("name", ["leads.csv", "leads.txt", "export"])
 @pytest.mark.parametrize("what", NO_TABLE)
 def test_what_is_no_table_is_one_clear_error_and_no_run(sqlite, file, what, name):
-    """Nothing is begun, so nothing is left open, whatever the file is called."""
+    """A file that is not a table raises one clear error, and no run begins."""
     manager = MigrationManager(sqlite)
     with pytest.raises(ReadError, match=what):
         manager.migrate_json_files([file(NO_TABLE[what], name)])
@@ -281,7 +281,7 @@ def test_what_is_no_table_is_one_clear_error_and_no_run(sqlite, file, what, name
 @pytest.mark.parametrize("name", ["contacts.txt", "contacts", "contacts.txt.gz"])
 @pytest.mark.parametrize("form", ["table", "lines"])
 def test_a_name_that_says_nothing_leaves_it_to_the_beginning(file, form, name, encoding):
-    """A table is told from JSON by its first character; an empty file is empty JSON."""
+    """Without a known suffix, a table and JSON are distinguished by the first character."""
     text = TABLE.replace(",", "\t")
     if form == "lines":
         people_of = [dict(zip(["name", "email"], one, strict=True)) for one in PEOPLE]
@@ -296,7 +296,7 @@ def test_a_name_that_says_nothing_leaves_it_to_the_beginning(file, form, name, e
 
 
 def workbook(sheets):
-    """An .xlsx with text and numbers, as little as a reader needs."""
+    """Return a minimal .xlsx with text and numbers."""
     out = io.BytesIO()
     names = list(sheets)
 
@@ -359,7 +359,7 @@ SHEETS = {
 
 @pytest.mark.parametrize("name", ["people.xlsx", "people.csv", "leads.json"])
 def test_a_workbook_is_read_whatever_its_name_is(file, name, tmp_path):
-    """The first sheet with rows, its header found, numbers as text would have them."""
+    """The first sheet with rows is read, its header detected, and numbers become plain text."""
     rejects = tmp_path / "rejects.jsonl"
     result, leads = migrated(file, workbook(SHEETS), name, rejects=rejects)
     assert people(leads) == PEOPLE
@@ -370,7 +370,7 @@ def test_a_workbook_is_read_whatever_its_name_is(file, name, tmp_path):
 
 
 def test_a_sheet_can_be_named_or_numbered(file):
-    """By its name or its number; one that there is not is an error with those that there are."""
+    """A sheet is selected by name or number; an unknown one is refused with the existing ones."""
     for sheet in ("Old", "3"):
         _, leads = migrated(file, workbook(SHEETS), sheet=sheet)
         assert people(leads) == {("Siw Aas", None)}
@@ -380,7 +380,7 @@ def test_a_sheet_can_be_named_or_numbered(file):
 
 @pytest.mark.parametrize("content", [workbook({"Empty": []}), b"PK\x03\x04" + bytes(60)])
 def test_a_workbook_with_nothing_in_it_is_one_clear_error(sqlite, file, content):
-    """Empty or damaged: one sentence, and no run."""
+    """An empty or damaged workbook raises one clear error, and no run begins."""
     manager = MigrationManager(sqlite)
     with pytest.raises(ReadError, match="is a workbook"):
         manager.migrate_json_files([file(content, "book.xlsx")])
@@ -391,7 +391,7 @@ def test_a_workbook_with_nothing_in_it_is_one_clear_error(sqlite, file, content)
 
 
 def test_another_encoding_is_advised_and_can_be_given_afterwards(sqlite, file, tmp_path):
-    """The row is rejected with advice; the same file is read again with it, and accounted apart."""
+    """A non-UTF-8 row is rejected with advice; rereading with the encoding counts separately."""
     text = "First Name;Last Name;Company\nRené;Günther;Bäckerei Süd\nIda;Strand;Strandverk\n"
     path = file(text.encode("cp1252"), "contacts.csv")
     manager = MigrationManager(sqlite)
@@ -410,7 +410,7 @@ def test_another_encoding_is_advised_and_can_be_given_afterwards(sqlite, file, t
 
 
 def test_a_header_in_another_encoding_is_one_clear_error(file):
-    """Every record would have a column that cannot be named."""
+    """A header that is not UTF-8 is refused, because its columns cannot be named."""
     text = "Prénom;Nom;Société\nIda;Strand;Strandverk\n"
     with pytest.raises(ReadError, match=r"line 1: .* `encoding='cp1252'`"):
         migrated(file, text.encode("cp1252"))
@@ -422,7 +422,7 @@ def test_a_header_in_another_encoding_is_one_clear_error(file):
 
 
 def test_rejected_rows_are_mended_in_the_rejects_file(sqlite, file, tmp_path):
-    """A row of a table stands with its header and delimiter, and is read as a row again."""
+    """A rejected row has its header and delimiter, and is read as a row again."""
     text = (
         "Name;Email;Company\n"
         'Ida Strand;ida@strandverk.example;"Strand" verk"\n'
@@ -464,7 +464,7 @@ WRAPPED += [{"name": "Tom Vang", "email": "tom@vangbygg.example"}]
 )
 @pytest.mark.parametrize("indent", [None, 2])
 def test_people_inside_an_object_are_the_records(file, source, path, indent):
-    """The object that wraps them is not a lead, whatever name it has; the result says where."""
+    """An object that wraps the records is not a lead, and the result names the key."""
     result, leads = migrated(file, json.dumps(source, indent=indent), "fair.json")
     assert people(leads) == PEOPLE
     assert list(result.sources[0].notes) == [f"sources with their records under {path}"]
@@ -481,7 +481,7 @@ def test_people_inside_an_object_are_the_records(file, source, path, indent):
     ],
 )
 def test_a_record_with_a_list_in_it_is_a_record(file, record):
-    """A person with an address is the lead, not who is listed there."""
+    """A person with an address is one lead, whatever lists it contains."""
     result, (lead,) = migrated(file, json.dumps(record), "one.json")
     assert (lead["full_name"], result.sources[0].notes) == ("Ida", {})
 
@@ -509,7 +509,7 @@ def test_there_are_sixteen_exporters():
 
 
 def test_what_only_says_that_a_value_is_an_address_is_no_part_of_it(file):
-    """The scheme of a link, and what Facebook's lead ads put before a number."""
+    """A link's scheme and Facebook's prefix of phone numbers are removed."""
     text = "full_name,email,phone\nIda,mailto:ida@a.example,p:+4712345678\nTom,,tel: 4712\n"
     _, leads = migrated(file, text, "facebook.csv")
     found = {lead["full_name"]: (lead["email"], lead["phone"]) for lead in leads}
@@ -518,7 +518,7 @@ def test_what_only_says_that_a_value_is_an_address_is_no_part_of_it(file):
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
 def test_the_columns_of_an_exporter_become_what_the_page_says(file, exporter):
-    """One row with a value in each column, under the header that the exporter writes."""
+    """Each exporter's columns map to the documented fields."""
     fields, kept = EXPORTERS[exporter]
     special = {"URL": "https://www.linkedin.com/in/ida", "Verified": "checked", "Enriched": ""}
     known = Columns()
@@ -546,7 +546,7 @@ def test_the_columns_of_an_exporter_become_what_the_page_says(file, exporter):
 
 
 def test_a_preview_writes_nothing_and_shows_columns_leads_and_rejects(file):
-    """A dry run has the field of each column, the first leads and what will be rejected."""
+    """A dry run shows each column's field, the first leads and the rejects."""
     text = TABLE.replace("Company", "Firm").replace("\n", ",x\n").replace("Firm,x", "Firm,Pet")
     result, leads = migrated(file, f"{text}Total,,,\n", dry_run=True, columns={"Firm": "company"})
     assert leads == []
@@ -557,7 +557,7 @@ def test_a_preview_writes_nothing_and_shows_columns_leads_and_rejects(file):
 
 
 def test_memory_does_not_grow_with_a_table(tmp_path):
-    """Ten times the rows need no more memory, quoted cells over several lines included."""
+    """Ten times as many rows need no more memory, even with multi-line cells."""
     import tracemalloc
 
     def peak(rows):

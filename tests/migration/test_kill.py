@@ -1,4 +1,4 @@
-"""A migration is killed at random moments, and run again."""
+"""A migration is killed at random moments and resumed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.handmade_lines]
 
 
 def sources(folder: Path) -> list[Path]:
-    """Two files, with duplicates, with records that are none, and with broken syntax."""
+    """Return two files with duplicates, records without a lead, and broken syntax."""
     leads: list[Any] = [*generate_leads(LEADS)]
     leads[10] = {"company": "no name"}
     leads[20] = "no lead"
@@ -79,7 +79,7 @@ def sources(folder: Path) -> list[Path]:
 
 @pytest.mark.timeout(3000)
 def test_killed_at_random_moments_and_run_again(tmp_path: Path) -> None:
-    """However often it was killed: the table of an undisturbed run, every record accounted once."""
+    """The result equals that of an undisturbed run, and every record has one outcome."""
     files = sources(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", KILLER, str(KILLS), tmp_path, *files],

@@ -1,4 +1,4 @@
-"""Files into the store: every form, nothing lost, the same file twice, changes, interruptions."""
+"""Migration of files: all formats, no loss, repetition, changes, and interruptions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEADS = [ADA, BOB, CY]
 
 
 def as_csv(leads):
-    """The leads as a table."""
+    """Return the leads as CSV."""
     columns = list(dict.fromkeys(column for lead in leads for column in lead))
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, columns)
@@ -53,7 +53,7 @@ FORMS = {
 
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_gives_the_same_leads(sqlite, file, tmp_path, name):
-    """An array, an object, lines, packed or not, in any Unicode encoding."""
+    """An array, an object and lines, compressed or not, in any Unicode encoding, are equal."""
     with LeadDatabase(":memory:", capture=False) as other:
         for lead in LEADS:
             other.add_lead(lead)
@@ -66,7 +66,7 @@ def test_every_form_gives_the_same_leads(sqlite, file, tmp_path, name):
 
 @pytest.mark.parametrize(("delimiter", "mark"), [(",", ""), (";", "\ufeff"), ("\t", "")])
 def test_a_table_with_a_header_is_read_too(sqlite, file, delimiter, mark):
-    """CSV of any delimiter, with texts over several lines; rows that are too long are rejected."""
+    """CSV of any delimiter with multi-line cells is read; rows with too many cells are rejected."""
     text = delimiter.join(["Name", "Email", "Notes"]) + "\r\n"
     text += delimiter.join(["Ada", "ada@acme.example", '"one\r\n""two"""']) + "\r\n\r\n"
     text += delimiter.join(["Bob", "b@b.example", "x", "too much"]) + "\r\n"
@@ -80,7 +80,7 @@ def test_a_table_with_a_header_is_read_too(sqlite, file, delimiter, mark):
 
 
 def test_aliases_unknown_fields_and_dates_are_kept(manager, db, file):
-    """Known columns find their field, others stay in raw_data, the original's dates are kept."""
+    """Known columns map to fields, others stay in raw_data, and original dates are kept."""
     at = "2020-01-02T03:04:05Z"
     manager.migrate_json_files([file([{**BOB, "created_at": at, "Pet": {"name": "Rex"}}])])
     (lead,) = db.get_all_leads()
@@ -90,7 +90,7 @@ def test_aliases_unknown_fields_and_dates_are_kept(manager, db, file):
 
 
 def test_a_lead_that_is_there_keeps_its_date_and_gains_what_is_new(manager, db, file):
-    """A duplicate updates; created_at and the id stay, and the record is accounted as one."""
+    """A duplicate updates the lead, keeps id and created_at, and is counted as duplicate."""
     there = db.add_lead({"name": "Ada King", "email": "ada@acme.example"})
     before = db.get_lead(there)
     result = manager.migrate_json_files([file([{**ADA, "created_at": "2001-01-01"}])])
@@ -101,7 +101,7 @@ def test_a_lead_that_is_there_keeps_its_date_and_gains_what_is_new(manager, db, 
 
 
 def test_the_same_file_twice_changes_nothing(manager, db, file, tmp_path):
-    """The second run reads, skips and verifies; it makes no backup."""
+    """A second run reads, skips and verifies, and makes no backup."""
     path = file([*generate_leads(60), {"company": "no name"}])
     first = manager.migrate_json_files([path], batch_size=7)
     assert first.migrated + first.duplicates + first.rejected == first.records == 61
@@ -115,7 +115,7 @@ def test_the_same_file_twice_changes_nothing(manager, db, file, tmp_path):
 
 
 def test_a_changed_source_is_noticed(manager, db, file):
-    """Its new content is migrated, and the result says that it changed."""
+    """The new content of a changed file is migrated, with a note."""
     manager.migrate_json_files([file([ADA])])
     result = manager.migrate_json_files([file([ADA, BOB])])
     assert (result.migrated, result.duplicates) == (1, 1)
@@ -123,7 +123,7 @@ def test_a_changed_source_is_noticed(manager, db, file):
 
 
 def test_patterns_and_directories(sqlite, file, tmp_path):
-    """A directory gives its *lead*.json, a pattern what it matches, and a file counts once."""
+    """A directory yields its *lead*.json, a pattern its matches, and a file counts once."""
     folder = tmp_path / "exports"
     folder.mkdir()
     for number, name in enumerate(["a-Leads.json", "b-leads.jsonl", "other.json"]):
@@ -142,7 +142,7 @@ def test_patterns_and_directories(sqlite, file, tmp_path):
 
 
 def test_rejects_are_mended_and_migrated(sqlite, file, tmp_path):
-    """The file of rejects has each with its reason, and is itself a file to migrate."""
+    """The rejects file has each record with its reason, and can itself be migrated."""
     db, manager = sqlite, MigrationManager(sqlite)
     text = json.dumps(LEADS)[:-1] + ', {"company": "Delta"}, {"name": "Eve", "x": }]'
     rejects = tmp_path / "rejects.jsonl"
@@ -165,7 +165,7 @@ def test_rejects_are_mended_and_migrated(sqlite, file, tmp_path):
 
 
 def test_rejects_of_an_earlier_run_are_told_again(sqlite, file, tmp_path):
-    """Who forgot --rejects gets them by running it again."""
+    """Running again with --rejects reports the rejects of the earlier run."""
     manager = MigrationManager(sqlite)
     path = file([ADA, "none", {"company": "x"}])
     first = tmp_path / "first.jsonl"
@@ -178,7 +178,7 @@ def test_rejects_of_an_earlier_run_are_told_again(sqlite, file, tmp_path):
 
 
 def test_an_interrupted_run_goes_on(manager, db, file, tmp_path):
-    """What raised out of the progress ends it between two batches; the next run is the same one."""
+    """An exception from `progress` ends the run between batches, and the next run resumes it."""
 
     def stop(progress):
         if progress.records >= 20:
@@ -199,7 +199,7 @@ def test_an_interrupted_run_goes_on(manager, db, file, tmp_path):
 
 
 def test_two_at_once_do_not_mix(manager, db, file, url, tmp_path):
-    """A second process with the same file ends with a clear error, and nothing is counted twice."""
+    """A second process with the same file fails with a clear error, and nothing counts twice."""
     path = file(list(generate_leads(30)))
     with LeadDatabase(url, capture=False) as other:
         second = MigrationManager(other, backups=tmp_path / "others")
@@ -215,7 +215,7 @@ def test_two_at_once_do_not_mix(manager, db, file, url, tmp_path):
 
 
 def test_a_dry_run_writes_nothing(sqlite, file, tmp_path):
-    """It reads and checks; there are no leads, no runs and no backups."""
+    """A dry run reads and checks, and creates no leads, runs or backups."""
     manager = MigrationManager(sqlite, backups=tmp_path / "backups")
     result = manager.migrate_json_files([file([ADA, "none"])], dry_run=True)
     assert (result.records, result.migrated, result.rejected) == (2, 1, 1)
@@ -226,7 +226,7 @@ def test_a_dry_run_writes_nothing(sqlite, file, tmp_path):
 
 
 def test_encodings_are_told_given_and_reported(sqlite, file):
-    """A byte that is not UTF-8 rejects its record only; the encoding can be given."""
+    """A non-UTF-8 byte rejects only its record; the encoding can be given."""
     text = '[{"name": "Jos\u00e9"}, {"name": "Zo\u00eb"}]'
     mixed = text.encode("latin-1").replace(b"Jos\xe9", "Jos\u00e9".encode())
     manager = MigrationManager(sqlite)
@@ -262,7 +262,7 @@ MESSY = {
 
 @pytest.mark.parametrize("name", MESSY)
 def test_a_messy_source_ends_with_clear_rejects(sqlite, file, tmp_path, name):
-    """What is sound is migrated, all else has a reason, and a second run agrees with the first."""
+    """Valid records are migrated, others have a reason, and a second run agrees."""
     manager = MigrationManager(sqlite)
     path = file(MESSY[name], name)
     rejects = tmp_path / "rejects.jsonl"
@@ -279,7 +279,7 @@ def test_a_messy_source_ends_with_clear_rejects(sqlite, file, tmp_path, name):
 
 
 def test_odd_values_that_json_has_are_kept(manager, db, file):
-    """2**70 and NaN are no reason to reject a lead."""
+    """2**70 and NaN do not cause a rejection."""
     result = manager.migrate_json_files(
         [file(f'[{{"name": "a", "big": {2**70}, "phone": NaN}}]')],
     )
@@ -290,14 +290,14 @@ def test_odd_values_that_json_has_are_kept(manager, db, file):
 
 
 def test_an_empty_source_says_so(sqlite, file):
-    """No record is not an error, but is noted."""
+    """A source without records is noted and is not an error."""
     result = MigrationManager(sqlite).migrate_json_files([file("", "empty-lead.json")])
     assert (result.records, result.data_integrity_maintained) == (0, True)
     assert result.sources[0].notes == {"sources without any record": 1}
 
 
 def test_long_records_make_shorter_batches(sqlite, file):
-    """What is held at a time is bounded by the records' length, too, and not by their number."""
+    """The records held in memory are bounded by their length as well as by their number."""
     seen = []
     leads = [{"name": f"Lead {n}", "notes": "x" * 1_500_000} for n in range(9)]
     MigrationManager(sqlite).migrate_json_files(
@@ -310,13 +310,13 @@ def test_long_records_make_shorter_batches(sqlite, file):
 
 @pytest.mark.parametrize("size", [0, "many", 2.5])
 def test_a_wrong_batch_size_is_refused(sqlite, file, size):
-    """It is named with what would do."""
+    """An invalid batch size is refused with the valid range."""
     with pytest.raises(ValidationError, match="batch_size"):
         MigrationManager(sqlite).migrate_json_files([file([ADA])], batch_size=size)
 
 
 def test_what_a_run_leaves_in_the_log(manager, file, logged):
-    """One record of the migration, one for each batch, one error for each reject up to a limit."""
+    """The log has one record for the run, one per batch, and one error per reject up to a limit."""
     leads = [ADA, BOB, ADA, *({"company": str(number)} for number in range(130))]
     result = manager.migrate_json_files([file(leads)], batch_size=50)
     (run,) = logged("migration_operations")
@@ -357,7 +357,7 @@ def test_what_a_run_leaves_in_the_log(manager, file, logged):
 
 
 def test_a_run_that_fails_is_recorded_as_such(manager, file, logged):
-    """Its record says why it ended and how far it came."""
+    """The record of a failed run has the error and the counts so far."""
 
     def stop(progress):
         if progress.step == "reading":

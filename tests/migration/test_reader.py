@@ -1,4 +1,4 @@
-"""Reading JSON record by record: against json itself, and where json gives up."""
+"""Reading JSON record by record, compared with `json` and beyond its limits."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ LAYOUT = st.sampled_from([{}, {"indent": 1}, {"separators": (",", ":")}, {"ensur
 
 
 def read(text: str, size: int = 128 * 1024, **options: Any) -> list[Any]:
-    """The records of a text, read in pieces of a size; a broken one as it is."""
+    """Return the records of a text read in pieces of a size; a broken one unchanged."""
     stream = io.StringIO(text, newline="")
     reader = JsonReader(TextWindow(lambda wanted: stream.read(min(wanted, size)), size), **options)
     return [one.value if isinstance(one, Read) else one for one in reader]
 
 
 def reasons(text: str, **options: Any) -> list[Any]:
-    """The records of a text, with the reason in place of a broken one."""
+    """Return the records of a text, with the reason in place of each broken one."""
     found = read(text, **options)
     return [one.reason if isinstance(one, Broken) else one for one in found]
 
 
 @given(st.lists(VALUES, max_size=8), SPACES, LAYOUT, st.integers(1, 60))
 def test_an_array_is_read_as_json_reads_it(values, space, layout, size):
-    """Any values, in any layout, read in pieces of any size."""
+    """Any values, in any layout and any size of pieces, are read like `json` does."""
     text = f"{space}{json.dumps(values, **layout)}{space}"
     assert read(text, size) == json.loads(text)
 
 
 @given(st.lists(VALUES, max_size=6), RECORDS, RECORDS, LAYOUT, st.integers(1, 60))
 def test_an_object_with_leads_is_read_as_json_reads_it(values, before, after, layout, size):
-    """Whatever stands beside the leads, before or behind them."""
+    """Keys before and after the leads do not matter."""
     before.pop("leads", None)
     document = before | {"leads": values}
     document |= {key: value for key, value in after.items() if key not in document}
@@ -66,7 +66,7 @@ def test_an_object_with_leads_is_read_as_json_reads_it(values, before, after, la
 
 @given(st.lists(RECORDS, max_size=6), st.sampled_from(["\n", "\r\n", "\n\n", " "]), LAYOUT)
 def test_json_lines_are_read_as_json_reads_them(records, between, layout):
-    """One after the other, on lines of their own or not, indented or not."""
+    """Records in sequence, on separate lines or not, indented or not, are read."""
     text = between.join(json.dumps(record, **layout) for record in records)
     assert read(text, 16) == records
 
@@ -79,7 +79,7 @@ def test_a_single_object_is_a_record(record, size):
 
 @given(st.text(st.sampled_from('[]{}",:\\ \n1aleds'), max_size=60), st.integers(1, 20))
 def test_no_text_makes_it_fail_or_hang(text, size):
-    """Whatever the text is, reading ends; what json takes loses nothing."""
+    """Reading any text terminates, and valid JSON loses nothing."""
     found = read(text, size)
     try:
         wanted = json.loads(text)
@@ -95,7 +95,7 @@ def test_no_text_makes_it_fail_or_hang(text, size):
     st.sampled_from(["[]", ""]),
 )
 def test_a_broken_record_loses_only_itself(records, data, brackets):
-    """A record with a word where a value should be is one reject; all others are read."""
+    """A record with a syntax error is one reject; all others are read."""
     place = data.draw(st.integers(0, len(records) - 1))
     texts = [json.dumps(record) for record in records]
     texts[place] = texts[place].replace('"n": ', '"n": oops ', 1)
@@ -121,7 +121,7 @@ A, B, C = '{"name": "a"}', '{"name": "b"}', '{"name": "c"}'
         ('{"name": [1, 2}', "Expecting ',' delimiter"),
         ("{'name': 'x'}", "Expecting property name"),
         ('{"name": 1e999}', "1e999 is larger than any float"),
-        ('{"name": "x", "name": "y"}', "the key 'name' is there twice"),
+        ('{"name": "x", "name": "y"}', "the key 'name' occurs twice"),
         ('{"name": Infinity}', "Infinity is not a JSON number"),
         ('{"name": ' + "9" * 5000 + "}", "more than 4300 digits"),
         ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
@@ -130,14 +130,14 @@ A, B, C = '{"name": "a"}', '{"name": "b"}', '{"name": "c"}'
 )
 @pytest.mark.parametrize("between", [",", ",\n", ",\n  "])
 def test_what_is_wrong_with_one_record_is_told(broken, message, between):
-    """The reason names what is wrong, and the records around it are read."""
+    """The reason names the error, and the surrounding records are read."""
     before, reason, *after = reasons("[" + between.join([A, broken, B, C]) + "]")
     assert (before, after) == (json.loads(A), [json.loads(B), json.loads(C)])
     assert message in reason
 
 
 def test_where_a_fault_is_is_told():
-    """Line and column are those of the whole text, however it was read."""
+    """Line and column refer to the whole text, whatever the size of the pieces."""
     text = "[\n" + f"{A},\n" * 500 + '  {"name": oops},\n' + B + "]"
     broken = next(one for one in read(text, 100) if isinstance(one, Broken))
     assert "(line 502, column 12)" in broken.reason
@@ -155,7 +155,7 @@ def test_where_a_fault_is_is_told():
     ],
 )
 def test_a_source_that_was_cut_off_says_so(text, message):
-    """What came before is read, and the end is one reject."""
+    """The records before the cut are read, and the end is one reject."""
     first, reason = reasons(text)
     assert first == json.loads(A)
     assert message in reason
@@ -163,7 +163,7 @@ def test_a_source_that_was_cut_off_says_so(text, message):
 
 @pytest.mark.parametrize("form", ["[{}]", '{{"leads": [{}]}}'])
 def test_small_faults_between_records_lose_nothing(form):
-    """Commas that are missing or too many are only noted."""
+    """Missing and extra commas are only noted."""
     text = form.format(f"{A} {B},, {C},")
     stream = io.StringIO(text)
     reader = JsonReader(TextWindow(stream.read))
@@ -180,19 +180,19 @@ def test_nan_is_blank_and_counted():
 
 
 def test_large_numbers_stay_what_they_are():
-    """2**70 is no float."""
+    """2**70 is not converted to float."""
     assert read(f"[{2**70}]") == [2**70]
 
 
 def pieces(*texts: str) -> Iterator[str]:
-    """Parts of a text that are never in memory together."""
+    """Yield parts of a text that is never completely in memory."""
     yield from texts
     while True:
         yield ""
 
 
 def test_a_value_of_100_mb_is_passed_over_in_little_memory():
-    """Its record is rejected with its beginning; memory stays bounded, and the next is read."""
+    """An oversized record is rejected in bounded memory, and the next one is read."""
     block = "x" * 1_000_000
     source = pieces(f'[{A}, {{"name": "', *[block] * 100, f'"}}, {B}]')
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -205,7 +205,7 @@ def test_a_value_of_100_mb_is_passed_over_in_little_memory():
 
 
 def test_a_quote_that_is_missing_in_a_large_source_costs_little():
-    """A fault whose record has no end in sight is not looked for beyond the largest record."""
+    """The end of a broken record is not searched beyond the largest record."""
     good = json.dumps({"name": "a", "n": 1})
     text = f'[{good}, {{"name": "b, "n": [}}, ' + ", ".join([good] * 3000) + "]"
     found = read(text, 500, largest=20_000)

@@ -1,4 +1,4 @@
-"""JSON in the shapes that programs give: envelopes, values in objects and lists, rows, maps."""
+"""JSON in the shapes of various programs: envelopes, nested values, rows, maps."""
 
 import json
 from itertools import product
@@ -114,14 +114,14 @@ def migrated(tmp_path, source):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_people_are_found_in_whatever_shape(tmp_path, shape):
-    """Each with name, address and company, and nobody is rejected."""
+    """Each person has name, address and company, and nothing is rejected."""
     result, leads = migrated(tmp_path, SHAPES[shape])
     assert {(one["full_name"], one["email"], one["company"]) for one in leads} == FOUND
     assert (result.rejected, len(leads)) == (0, 2)
 
 
 def test_what_a_value_is_taken_out_of_is_kept(tmp_path):
-    """The other addresses and the company's number, not what is only wrapped."""
+    """Other addresses and the company's id are kept; mere wrappers are not."""
     one = SHAPES["Pipedrive"]["data"][0]
     _, leads = migrated(tmp_path, SHAPES["Pipedrive"])
     (lead,) = [lead for lead in leads if lead["full_name"] == one["name"]]
@@ -132,7 +132,7 @@ def test_what_a_value_is_taken_out_of_is_kept(tmp_path):
 
 
 def test_mongo_exports_have_their_own_types(tmp_path):
-    """As mongoexport writes them, one object on a line."""
+    """mongoexport's extended JSON, one object per line, is read."""
     line = {"_id": {"$oid": "64" * 12}, **named(PEOPLE[0]), "createdAt": {"$date": "2026-01-02"}}
     _, (lead,) = migrated(tmp_path, json.dumps(line))
     assert lead["id"] == "64" * 12
@@ -152,7 +152,7 @@ def test_mongo_exports_have_their_own_types(tmp_path):
     ],
 )
 def test_what_has_no_person_in_it_is_rejected_as_it_is(tmp_path, record):
-    """The report has the record as the source has it."""
+    """The reject has the record exactly as in the source."""
     result, leads = migrated(tmp_path, [record])
     assert leads == []
     assert result.rejected == 1
@@ -160,7 +160,7 @@ def test_what_has_no_person_in_it_is_rejected_as_it_is(tmp_path, record):
 
 
 def test_a_row_that_is_longer_than_the_header_is_rejected(tmp_path):
-    """Which cell is which is not guessed; the rows around it are read."""
+    """A row longer than the header is rejected; the surrounding rows are read."""
     rows = [["Name", "Email"], ["Ida"], ["Tom", "tom@a.example", "?"], ["Siw", "siw@a.example"]]
     result, leads = migrated(tmp_path, rows)
     assert {one["full_name"] for one in leads} == {"Ida", "Siw"}
@@ -183,7 +183,7 @@ _JSON = st.recursive(
 
 @given(_JSON)
 def test_no_value_of_a_record_is_lost(record):
-    """Whatever its shape, each text in it is in what becomes of it."""
+    """Each text of a record of any shape is in the resulting lead."""
     columns = Columns()
     before = json.dumps(record)
     flat = flattened(record, columns)
@@ -192,7 +192,7 @@ def test_no_value_of_a_record_is_lost(record):
 
 
 def texts(value):
-    """The texts in a value, at any depth."""
+    """Yield the texts in a value, at any depth."""
     if isinstance(value, dict):
         return set().union(*map(texts, value.values()))
     if isinstance(value, list):
@@ -201,7 +201,7 @@ def texts(value):
 
 
 def test_one_person_is_never_taken_for_several(tmp_path):
-    """Objects in a record are its values, in every order."""
+    """Objects inside a record are its values, in any order."""
     for first, second in product(("address", "company", "owner"), repeat=2):
         if first != second:
             record = {"name": "Ida", first: {"name": "Acme"}, second: {"name": "Oslo"}}
@@ -210,7 +210,7 @@ def test_one_person_is_never_taken_for_several(tmp_path):
 
 
 def test_what_a_name_has_beside_its_parts_is_kept(tmp_path):
-    """Its other parts, and a part that a column of the record has, too."""
+    """Additional keys of a name object, and parts that a column repeats, are kept."""
     name = {"first": "Ida", "last": "Strand", "nick": "Idun"}
     _, (lead,) = migrated(tmp_path, [{"name": name}])
     assert (lead["full_name"], lead["raw_data"]["name"]) == ("Ida Strand", name)

@@ -1,4 +1,4 @@
-"""After `shutdown` an event goes where it would have gone before, under the same policy."""
+"""After `shutdown` an event is written where it would have been before, under the same policy."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ if SHUTDOWN:
 @pytest.mark.parametrize("enrich", ["drain", "caller"])
 @pytest.mark.parametrize("shutdown", [True, False])
 def test_events_at_exit_are_in_the_log(tmp_path: Path, shutdown: bool, enrich: str) -> None:
-    """Exit functions registered before leadlog's own: no other directory, no address, no thread."""
+    """Exit functions registered before leadlog's: no other directory, no address, no thread."""
     code = f"OPTIONS = {{'enrich': {enrich!r}}}; SHUTDOWN = {shutdown}\n{APPLICATION}"
     command = [sys.executable, "-c", code]
     done = subprocess.run(
@@ -61,7 +61,7 @@ def test_events_at_exit_are_in_the_log(tmp_path: Path, shutdown: bool, enrich: s
 
 
 def test_the_closed_pipelines_settings_stay(tmp_path: Path, logged: Logged) -> None:
-    """Directory, policy, level and processors, however often it is closed."""
+    """Directory, policy, level and processors are kept, however often it is closed."""
 
     def add(logger: Any, name: str, event: Any) -> Any:
         event.setdefault("extra", {})["region"] = "eu"
@@ -80,7 +80,7 @@ def test_the_closed_pipelines_settings_stay(tmp_path: Path, logged: Logged) -> N
 
 
 def test_threads_that_log_after_shutdown_open_one_pipeline(logged: Logged) -> None:
-    """Whoever comes first opens it; no line is lost."""
+    """The first thread opens it; no line is lost."""
     leadlog.configure()
     leadlog.shutdown()
     barrier = threading.Barrier(4)
@@ -100,7 +100,7 @@ def test_threads_that_log_after_shutdown_open_one_pipeline(logged: Logged) -> No
 
 
 def test_configure_after_shutdown_takes_what_it_is_given(tmp_path: Path) -> None:
-    """The closed pipeline's settings are for late events only."""
+    """The closed pipeline's settings apply to late events only."""
     leadlog.configure(directory="first", pii="masked")
     leadlog.shutdown()
     pipeline = leadlog.configure(directory="second")

@@ -1,4 +1,4 @@
-"""Calls of the loggers: no name clashes, none raises, and structlog's own ways work."""
+"""Logger calls: no name conflicts, no exceptions, and structlog's features work."""
 
 import asyncio
 import inspect
@@ -35,7 +35,7 @@ NAMES = sorted(
 
 @pytest.fixture
 def handler() -> Iterator[logging.Logger]:
-    """A logger of Python's own that writes to leadlog."""
+    """A standard library logger that writes to leadlog."""
     logger = logging.getLogger("shop")
     logger.setLevel(logging.INFO)
     handler = leadlog.LoggingHandler()
@@ -46,7 +46,7 @@ def handler() -> Iterator[logging.Logger]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_value_may_have_any_name(name: str, handler: logging.Logger, logged: Logged) -> None:
-    """Keyword, bound or `extra`: the value is in the log; name, time and level are the event's."""
+    """Keyword, bound or `extra` values are logged; name, time and level are the event's."""
     leadlog.get_logger().info("order.sent", **{name: "keyword-1"})
     leadlog.get_logger().bind(**{name: "bound-1"}).info("order.sent")
     if name not in {"name", "args"}:  # which `logging` itself refuses
@@ -65,7 +65,7 @@ def test_a_value_may_have_any_name(name: str, handler: logging.Logger, logged: L
 
 @given(st.dictionaries(st.text(max_size=12), st.integers(-9, 9), max_size=4))
 def test_a_call_never_raises_whatever_the_names(values: dict[str, int]) -> None:
-    """Property: every value of every name is in the record, but for those of secrets."""
+    """Property: every value of every name is in the record, except secrets."""
     sink = MemorySink()
     leadlog.configure(sink=sink)
     kept = {key: value for key, value in values.items() if not key.startswith("_")}
@@ -85,7 +85,7 @@ def test_an_event_may_be_given_by_its_name(logged: Logged) -> None:
 
 
 class Base(DeclarativeBase):
-    """Of the one class below."""
+    """Base of the class below."""
 
 
 class Note(Base):
@@ -106,7 +106,7 @@ def bound() -> Iterator[None]:
 
 @pytest.mark.usefixtures("bound")
 def test_context_variables_are_on_every_record(handler: logging.Logger, logged: Logged) -> None:
-    """Own loggers, handlers, captured calls, errors, measurements, the store, and `take_over`."""
+    """Loggers, handlers, captured calls, errors, measurements, the store, and `take_over`."""
     leadlog.configure(take_over=True)
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)
@@ -141,14 +141,14 @@ def test_context_variables_are_on_every_record(handler: logging.Logger, logged: 
 
 @pytest.mark.usefixtures("bound")
 def test_what_the_session_binds_comes_before_context_variables(logged: Logged) -> None:
-    """Both are there; of one name the session's, which is leadlog's own."""
+    """Both are present; for equal names the session's value is used."""
     with leadlog.session(user="ana", request_id="mine"):
         leadlog.get_logger().info("x")
     assert logged("monitoring_data")[0]["context"] == {"request_id": "mine", "user": "ana"}
 
 
 def test_context_variables_follow_tasks_and_threads(logged: Logged) -> None:
-    """As structlog merges them: each task has its own, a bare thread none."""
+    """As merged by structlog: each task has its own, a bare thread has none."""
 
     async def task(number: int) -> None:
         structlog.contextvars.bind_contextvars(number=number)
@@ -171,7 +171,7 @@ def test_context_variables_follow_tasks_and_threads(logged: Logged) -> None:
 
 
 def test_nothing_bound_is_found_as_structlog_finds_it() -> None:
-    """Pin of the one private name: `bound_values` agrees with structlog before and after."""
+    """Pin of the private name: `bound_values` agrees with structlog before and after binding."""
     assert bound_values() == structlog.contextvars.get_contextvars()
     with structlog.contextvars.bound_contextvars(a=1):
         assert bound_values() == structlog.contextvars.get_contextvars() == {"a": 1}
@@ -180,7 +180,7 @@ def test_nothing_bound_is_found_as_structlog_finds_it() -> None:
 
 @pytest.mark.parametrize("take_over", [False, True])
 def test_the_asynchronous_methods_are_structlogs(take_over: bool, logged: Logged) -> None:
-    """Every `a…` method of structlog's own logger is there and logs at its level."""
+    """Every `a…` method of structlog's own logger exists and logs at its level."""
     leadlog.configure(take_over=take_over, level="debug")
     log = structlog.get_logger() if take_over else leadlog.get_logger()
 
@@ -213,14 +213,14 @@ def test_the_asynchronous_methods_are_structlogs(take_over: bool, logged: Logged
 
 
 def test_no_method_of_structlogs_logger_is_missing() -> None:
-    """A structlog of tomorrow may have more; then this one names them."""
+    """If a later structlog has more methods, this test names them."""
     theirs = structlog.make_filtering_bound_logger(0)
     public = {name for name, _ in inspect.getmembers(theirs) if not name.startswith("_")}
     assert public <= set(dir(BoundLogger))
 
 
 def test_structlogs_own_test_helper_works_under_take_over() -> None:
-    """`capture_logs` puts a processor of its own in place of ours."""
+    """`capture_logs` replaces leadlog's processor by its own."""
     leadlog.configure(take_over=True)
     log = structlog.get_logger()
     with structlog.testing.capture_logs() as captured:

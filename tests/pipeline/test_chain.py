@@ -1,4 +1,4 @@
-"""The chain: whoever breaks is named, costs only itself, and every other processor runs once."""
+"""A failing processor is named and loses only its own contribution; all others run once."""
 
 import json
 import threading
@@ -18,31 +18,31 @@ Logged = Callable[..., list[dict[str, Any]]]
 
 
 def raises(logger: Any, name: str, event: Any) -> Any:
-    """Breaks."""
+    """Raise."""
     raise RuntimeError("broken")
 
 
 def gives_none(logger: Any, name: str, event: Any) -> Any:
-    """Gives what is not an event."""
+    """Return None instead of an event."""
 
 
 def gives_text(logger: Any, name: str, event: Any) -> Any:
-    """Gives what is not an event, and cannot be made one."""
+    """Return a text, which cannot be converted to an event."""
     return "text"
 
 
 def gives_mapping(logger: Any, name: str, event: Any) -> Any:
-    """Gives an event that is no dict."""
+    """Return an event that is not a dict."""
     return UserDict(event)
 
 
 def drops(logger: Any, name: str, event: Any) -> Any:
-    """Leaves the event out."""
+    """Drop the event."""
     raise structlog.DropEvent
 
 
 def counter(name: str) -> Callable[[Any, str, Any], Any]:
-    """A processor that notes how often it ran."""
+    """Return a processor that counts its calls."""
 
     def count(logger: Any, method_name: str, event: Any) -> Any:
         seen = event["monitoring_info"]["data_points"]
@@ -57,7 +57,7 @@ def counter(name: str) -> Callable[[Any, str, Any], Any]:
 def test_who_breaks_is_named_and_nobody_runs_twice(
     at: int, broken: Callable[..., Any], logged: Logged
 ) -> None:
-    """At the beginning, in the middle and at the end of the user's own processors."""
+    """At the beginning, in the middle and at the end of the user's processors."""
     around: list[Any] = [counter("first"), counter("second")]
     leadlog.configure(processors=[*around[:at], broken, *around[at:]])
     leadlog.get_logger().info("x")
@@ -70,7 +70,7 @@ def test_who_breaks_is_named_and_nobody_runs_twice(
 
 @pytest.mark.parametrize("at", range(3))
 def test_an_event_may_become_another_mapping(at: int, logged: Logged) -> None:
-    """As structlog allows."""
+    """structlog allows this, too."""
     around: list[Any] = [counter("first"), counter("second")]
     leadlog.configure(processors=[*around[:at], gives_mapping, *around[at:]])
     leadlog.get_logger().info("x")
@@ -81,7 +81,7 @@ def test_an_event_may_become_another_mapping(at: int, logged: Logged) -> None:
 
 @pytest.mark.parametrize("at", range(3))
 def test_an_event_is_dropped_wherever_that_is_decided(at: int, logged: Logged) -> None:
-    """Also behind a processor that broke; each is counted."""
+    """Also after a failing processor; each is counted."""
     around: list[Any] = [counter("first"), raises]
     leadlog.configure(processors=[*around[:at], drops, *around[at:]])
     for _ in range(3):
@@ -93,7 +93,7 @@ def test_an_event_is_dropped_wherever_that_is_decided(at: int, logged: Logged) -
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
 def test_no_processor_ends_the_drain(error: type[BaseException], logged: Logged) -> None:
-    """`sys.exit` in one costs no more than any other exception, now and for the next event."""
+    """`sys.exit` in one costs no more than any other exception, for this and the next event."""
 
     def leaves(logger: Any, name: str, event: Any) -> Any:
         raise error("enough")
@@ -109,7 +109,7 @@ def test_no_processor_ends_the_drain(error: type[BaseException], logged: Logged)
 @pytest.mark.parametrize("enrich", ["drain", "caller"])
 @pytest.mark.parametrize("end", ["raises", "returns nothing"])
 def test_what_a_broken_processor_changed_is_undone(enrich: str, end: str, logged: Logged) -> None:
-    """Also deep inside: the event goes on as if that processor were not there."""
+    """Nested changes as well: the event continues as if that processor did not exist."""
 
     def half(logger: Any, name: str, event: Any) -> Any:
         event["monitoring_info"]["data_points"]["deep"]["a"].append(2)
@@ -127,7 +127,7 @@ def test_what_a_broken_processor_changed_is_undone(enrich: str, end: str, logged
 
 
 def test_processors_get_live_objects_where_the_caller_enriches(logged: Logged) -> None:
-    """Behind the ring they get what JSON has a type for, in the drain's thread."""
+    """In the drain they get JSON types instead, in the drain's thread."""
     seen: list[tuple[type, bool]] = []
 
     def look(logger: Any, name: str, event: Any) -> Any:
@@ -147,7 +147,7 @@ def test_processors_get_live_objects_where_the_caller_enriches(logged: Logged) -
 
 
 def test_facts_of_no_known_kind_are_written_as_they_are() -> None:
-    """Facts of another version, which a killed process left: masked, but not lost."""
+    """Facts of another version, left by a killed process: masked, but not lost."""
     finish = policy.finisher_of(policy.policy_of(settings.load().settings))
     frame = b'\x01{"id":"' + b"0" * 30 + b'","kind":"odd","password":"hunter2","a":"kept"}\n'
     (line,) = finish("monitoring_data", [frame])

@@ -19,7 +19,7 @@ Logged = Callable[..., list[dict[str, Any]]]
 
 
 def test_logging_before_configure_configures_the_defaults(tmp_path: Path, logged: Logged) -> None:
-    """The first event makes a pipeline with the default settings, in the working directory."""
+    """The first event creates a pipeline with default settings, in the working directory."""
     leadlog.get_logger().info("import.started", file="a.csv")
     leadlog.flush()
     (event,) = logged("monitoring_data")
@@ -30,12 +30,12 @@ def test_logging_before_configure_configures_the_defaults(tmp_path: Path, logged
 
 
 def test_configuring_again_with_the_same_settings_changes_nothing() -> None:
-    """Idempotent: the pipeline in force stays in force."""
+    """Idempotent: the current pipeline stays."""
     assert leadlog.configure(level="warning") is leadlog.configure(level="warning")
 
 
 def test_reconfiguring_under_load_loses_no_line(tmp_path: Path, logged: Logged) -> None:
-    """Four threads log through loggers fetched before; ten reconfigurations lose nothing."""
+    """Four threads log through earlier loggers; ten reconfigurations lose nothing."""
     log = leadlog.get_logger()
     leadlog.configure(directory="a")
 
@@ -63,7 +63,7 @@ def test_reconfiguring_under_load_loses_no_line(tmp_path: Path, logged: Logged) 
 
 
 def test_threads_that_configure_at_once_get_one_pipeline() -> None:
-    """Thread-safe: whoever comes first builds it, the others get the same one."""
+    """Thread-safe: the first thread builds it, the others get the same one."""
     found: list[Any] = []
     barrier = threading.Barrier(8)
 
@@ -80,7 +80,7 @@ def test_threads_that_configure_at_once_get_one_pipeline() -> None:
 
 
 def test_a_pipeline_is_a_context_manager(logged: Logged) -> None:
-    """It closes at the end of its block, with every line written."""
+    """It is closed at the end of its block, with every line written."""
     with leadlog.configure() as pipeline:
         leadlog.get_logger().info("inside")
     assert pipeline.flush()
@@ -89,7 +89,7 @@ def test_a_pipeline_is_a_context_manager(logged: Logged) -> None:
 
 @pytest.fixture
 def own_structlog() -> Iterator[list[Any]]:
-    """An application that has configured structlog for itself."""
+    """An application with its own structlog configuration."""
     written: list[Any] = []
     structlog.configure(
         processors=[lambda logger, name, event: event],
@@ -101,7 +101,7 @@ def own_structlog() -> Iterator[list[Any]]:
 
 
 def test_the_applications_structlog_is_left_alone(own_structlog: list[Any], logged: Logged) -> None:
-    """Both work side by side, until `take_over` is asked for."""
+    """Both work at the same time, unless `take_over` is requested."""
     leadlog.configure()
     structlog.get_logger().info("theirs", a=1)
     leadlog.get_logger().info("ours")
@@ -112,7 +112,7 @@ def test_the_applications_structlog_is_left_alone(own_structlog: list[Any], logg
 
 
 def test_records_of_logging_can_be_routed_in(logged: Logged) -> None:
-    """A handler takes records of Python's logging: errors to error_logs, others beside."""
+    """A handler takes records of `logging`: errors to error_logs, others to monitoring_data."""
     logger = logging.getLogger("app.import")
     handler = leadlog.LoggingHandler()
     logger.addHandler(handler)
@@ -135,7 +135,7 @@ def test_records_of_logging_can_be_routed_in(logged: Logged) -> None:
 
 
 def test_levels_below_the_setting_are_not_written(logged: Logged) -> None:
-    """`level` holds for every logger, also for those fetched before."""
+    """`level` applies to every logger, including those fetched before."""
     log = leadlog.get_logger()
     leadlog.configure(level="warning")
     log.info("quiet")
@@ -147,7 +147,7 @@ def test_levels_below_the_setting_are_not_written(logged: Logged) -> None:
 
 
 def test_arguments_are_merged_into_the_text(logged: Logged) -> None:
-    """As in `logging`; a text that they do not fit is written with them beside it."""
+    """As in `logging`; a text that does not fit its arguments is written with both."""
     log = leadlog.get_logger()
     log.info("read %d rows of %s", 3, "a.csv")
     log.info("read %d rows", "three")
@@ -156,14 +156,14 @@ def test_arguments_are_merged_into_the_text(logged: Logged) -> None:
 
 
 def test_disabled_means_nothing_is_written(tmp_path: Path) -> None:
-    """`enabled=False` writes no line and makes no folder."""
+    """`enabled=False` writes no line and creates no folder."""
     leadlog.configure(enabled=False)
     leadlog.get_logger().critical("anything")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_processor_that_raises_costs_only_itself(logged: Logged) -> None:
-    """The event is written, marked; the processors after it have run."""
+    """The event is written and marked; the processors after it have run."""
 
     def broken(logger: Any, name: str, event: Any) -> Any:
         raise RuntimeError("broken processor, password=hunter2")
@@ -186,7 +186,7 @@ def test_a_processor_that_raises_costs_only_itself(logged: Logged) -> None:
 
 
 def test_a_processor_of_the_users_own_may_drop_an_event(logged: Logged) -> None:
-    """structlog's DropEvent leaves the event out and is counted."""
+    """structlog's DropEvent drops the event, which is counted."""
 
     def drop(logger: Any, name: str, event: Any) -> Any:
         raise structlog.DropEvent
@@ -211,7 +211,7 @@ def test_an_exception_is_an_error_log(logged: Logged) -> None:
 
 
 def test_a_record_written_by_hand_gets_the_keys_it_lacks(logged: Logged) -> None:
-    """An event with a log type of ours is completed; strange keys go to `extra`."""
+    """An event with one of leadlog's log types is completed; unknown keys are put into `extra`."""
     leadlog.get_logger().info(
         "lead.get",
         log_type="database_operation",
@@ -225,7 +225,7 @@ def test_a_record_written_by_hand_gets_the_keys_it_lacks(logged: Logged) -> None
 
 
 def test_bound_session_values_are_on_every_event(logged: Logged) -> None:
-    """`leadlog.session` gives an id and puts its values under `context`."""
+    """`leadlog.session` yields an id and puts its values under `context`."""
     with leadlog.session(user="ana") as session_id:
         leadlog.get_logger().info("x")
         leadlog.get_logger().error("y")
@@ -236,7 +236,7 @@ def test_bound_session_values_are_on_every_event(logged: Logged) -> None:
 
 
 def test_a_sink_of_ones_own_takes_the_lines() -> None:
-    """`sink=` replaces the files, and stats come from it."""
+    """`sink=` replaces the files, and stats are the sink's."""
     sink = MemorySink()
     leadlog.configure(sink=sink)
     leadlog.get_logger().info("x")
@@ -261,14 +261,14 @@ def test_a_sink_that_raises_does_not_reach_the_application() -> None:
 def test_a_directory_that_cannot_be_written_warns_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The application goes on, the lines wait in memory, one line says what is wrong."""
+    """The application continues, lines wait in memory, and one line names the problem."""
     (tmp_path / "file").write_text("")
     leadlog.configure(directory=str(tmp_path / "file" / "logs"))
     for _ in range(3):
         leadlog.get_logger().info("x")
     assert not leadlog.flush(0.2)
     stats = leadlog.stats()
-    assert stats.in_ring["monitoring_data"] >= 3  # what the sink tells of itself comes on top
+    assert stats.in_ring["monitoring_data"] >= 3  # plus the sink's own health events
     leadlog.shutdown(0.1)
     warnings = [line for line in capsys.readouterr().err.splitlines() if "leadlog" in line]
     assert len(warnings) == 1
@@ -286,7 +286,7 @@ def test_a_directory_that_cannot_be_written_warns_once(
     ],
 )
 def test_starting_loads_nothing_heavy(code: str, loaded: set[str]) -> None:
-    """Neither the package nor `leadlog --help` imports a dependency that it can do without."""
+    """Neither the package nor `leadlog --help` imports a dependency that it does not need."""
     show = (
         "import sys; print('\\n', *{name.partition('.')[0] for name in sys.modules "
         "if getattr(sys.modules[name], '__file__', None)} - sys.stdlib_module_names - before)"
@@ -302,7 +302,7 @@ def test_starting_loads_nothing_heavy(code: str, loaded: set[str]) -> None:
 
 
 def test_the_facade_has_exactly_what_it_promises() -> None:
-    """Every name of `__all__` is there, sorted, and an unknown one is an AttributeError."""
+    """Every name of `__all__` exists, sorted, and an unknown one is an AttributeError."""
     assert leadlog.__all__ == sorted(leadlog.__all__)
     for name in leadlog.__all__:
         assert getattr(leadlog, name) is not None

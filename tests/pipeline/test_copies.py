@@ -1,4 +1,4 @@
-"""Copies of loggers log as the original, in this process and in others."""
+"""Copies of loggers log like the original, in this process and in others."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ def _log_in_child(log, number):
 
 
 def events(directory: Path) -> list[dict]:
-    """Return the events of the application's own, in order of their numbers."""
+    """Return the application's events, in order of their numbers."""
     assert leadlog.flush()
     lines = (
         line
@@ -47,7 +47,7 @@ def test_a_copy_of_a_logger_logs_what_was_bound(tmp_path, twin_of):
 
 
 def test_a_copied_logger_follows_a_later_configure(tmp_path):
-    """A pickled logger is a reference to whatever is in force where it is unpickled."""
+    """A pickled logger refers to the current pipeline of the process that unpickles it."""
     leadlog.configure(directory=tmp_path / "first")
     log = leadlog.get_logger()
     text = pickle.dumps(log)
@@ -58,7 +58,7 @@ def test_a_copied_logger_follows_a_later_configure(tmp_path):
 
 
 def test_a_pipeline_of_its_own_is_found_again(tmp_path):
-    """Copies of a logger that has a pipeline of its own open no second one."""
+    """Copies of a logger with a separate pipeline do not open a second one."""
     leadlog.configure(directory=tmp_path / "common")
     own = leadlog.DatabaseLogger(tmp_path / "own")
     try:
@@ -73,7 +73,7 @@ def test_a_pipeline_of_its_own_is_found_again(tmp_path):
 
 
 def test_a_logger_goes_to_a_spawned_child(tmp_path, monkeypatch):
-    """multiprocessing sends it by pickle; the child logs under its own settings."""
+    """multiprocessing pickles it; the child logs under its own settings."""
     monkeypatch.setenv("LEADLOG_DIRECTORY", str(tmp_path))
     leadlog.configure()
     log = leadlog.get_logger().bind(job=7)

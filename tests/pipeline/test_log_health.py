@@ -1,4 +1,4 @@
-"""The log says of itself when lines are lost or at risk, and when that is over."""
+"""The log reports when its own lines are lost or at risk, and when that ends."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Logged = Callable[..., list[dict[str, Any]]]
 
 
 def told(logged: Logged) -> list[tuple[str, str, str]]:
-    """Condition, state and category of every health record."""
+    """Return condition, state and category of every health record."""
     found = [
         record["monitoring_info"]["data_points"]
         for record in logged("monitoring_data")
@@ -23,7 +23,7 @@ def told(logged: Logged) -> list[tuple[str, str, str]]:
 def test_a_category_that_cannot_be_written_is_told_and_its_end_too(
     tmp_path: Path, logged: Logged
 ) -> None:
-    """While error_logs cannot be written its lines wait; then they are all in their file."""
+    """While error_logs cannot be written its lines wait; later all of them are in their file."""
     in_the_way = tmp_path / "database_logs" / "error_logs"
     in_the_way.parent.mkdir()
     in_the_way.write_text("")
@@ -43,7 +43,7 @@ def test_a_category_that_cannot_be_written_is_told_and_its_end_too(
 
 
 def test_dropped_lines_are_counted_by_cause_and_told(tmp_path: Path, logged: Logged) -> None:
-    """With no room left the newest lines are dropped; accepted = written + waiting + dropped."""
+    """Without room the newest lines are dropped; accepted = written + waiting + dropped."""
     in_the_way = tmp_path / "database_logs" / "error_logs"
     in_the_way.parent.mkdir()
     in_the_way.write_text("")

@@ -1,4 +1,4 @@
-"""Secrets never reach a line, whatever field of whatever event they stand in."""
+"""Secrets never reach a line, in any field of any event."""
 
 import json
 import string
@@ -32,7 +32,7 @@ SECRETS = [
     'api_key: "hunter2secret"',
 ]
 
-CORE = "Zq7"  # begins the secret part of each of these, and nothing else in an event
+CORE = "Zq7"  # begins the secret part of each of these, and occurs nowhere else in an event
 KINDS = {
     "url": f"postgresql://ana:{CORE}hunter2@db:5432/leads",
     "header": f"Authorization: Bearer {CORE}hunter2",
@@ -56,7 +56,7 @@ secrets = st.sampled_from(sorted(KINDS.values()))
 
 
 def nested(secret: str) -> st.SearchStrategy[Any]:
-    """The ways in which a secret may lie in a value."""
+    """Return values that contain the secret in different ways."""
     return st.sampled_from(
         [
             secret,
@@ -72,7 +72,7 @@ def nested(secret: str) -> st.SearchStrategy[Any]:
 
 
 def filled(hint: Any, secret: str) -> st.SearchStrategy[Any]:
-    """A value of that type with a secret wherever it can hold one."""
+    """Return a value of that type with a secret wherever possible."""
     origin = get_origin(hint)
     if is_typeddict(hint):
         return sections(hint, secret)
@@ -89,14 +89,14 @@ def filled(hint: Any, secret: str) -> st.SearchStrategy[Any]:
 
 
 def sections(record: Any, secret: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Every key of a record type, and one that comes tomorrow."""
+    """Return every key of a record type, and an unknown one."""
     known = {key: filled(hint, secret) for key, hint in all_keys_of(record).items()}
     return st.fixed_dictionaries({**known, "field_of_tomorrow": nested(secret)})
 
 
 @st.composite
 def events(draw: st.DrawFn) -> dict[str, Any]:
-    """An event of any log type with secrets in all of its places."""
+    """Return an event of any log type with secrets in all places."""
     log_type = draw(st.sampled_from(sorted(RECORDS)))
     secret = draw(secrets)
     event = draw(sections(RECORDS[log_type], secret))
@@ -115,7 +115,7 @@ def pipeline(
 
 
 def written(pipeline: Pipeline) -> bytes:
-    """What its files say since the last time."""
+    """Return what was written to its files since the last call."""
     assert pipeline.flush()
     found = b""
     for path in sorted(pipeline.loaded.settings.directory.rglob("*.jsonl")):
@@ -128,7 +128,7 @@ def written(pipeline: Pipeline) -> bytes:
 def test_no_secret_of_any_field_is_in_any_file(
     pipeline: Pipeline, event: dict[str, Any], secret: str
 ) -> None:
-    """Property: whatever the log type, and whatever the field, nested, in lists, as a key."""
+    """Property: for every log type and field, nested, in lists, as a key."""
     thread = threading.current_thread()
     name, thread.name = thread.name, secret
     try:
@@ -145,7 +145,7 @@ def test_no_secret_of_any_field_is_in_any_file(
 def test_neither_is_one_that_is_logged_freely(
     pipeline: Pipeline, event: dict[str, Any], secret: str
 ) -> None:
-    """Property: the same values as keywords, bound, in the text, with an exception or by hand."""
+    """Property: the values as keywords, bound, in the text, with an exception or by hand."""
     log = pipeline.get_logger().bind(bound=secret, token=f"{CORE}bare")
     log.info(secret, **event)
     by_hand = {**event, "log_type": "error_log"}
@@ -165,7 +165,7 @@ def test_neither_is_one_that_is_logged_freely(
 def test_neither_is_one_that_a_dead_process_left(
     event: dict[str, Any], secret: str, policy: bytes | None
 ) -> None:
-    """Property: recovery masks as much, also without a policy; personal data, too, then."""
+    """Property: recovery masks as much; without a policy personal data, too."""
     event[LEAD] = {"name": "Ann Field", "notes": secret}
     facts = {**open_facts("event", "info", secret), "event": event}
     add_writer(facts, current_session())
@@ -175,7 +175,7 @@ def test_neither_is_one_that_a_dead_process_left(
 
 
 def test_recovery_applies_the_policy_that_it_finds() -> None:
-    """Pseudonyms only under the same key; else what would have been one is masked."""
+    """Pseudonyms only with the same key; otherwise the values are masked."""
     facts = open_facts("free", "info", "x")
     facts["values"] = {"email": "ann@field.example"}
     frame = frame_of(facts)
@@ -198,7 +198,7 @@ def test_recovery_applies_the_policy_that_it_finds() -> None:
 @pytest.mark.parametrize("start", ["a", "Z", "9"])
 @pytest.mark.parametrize("length", range(15, 20))
 def test_an_airtable_key_is_known_by_its_length(start: str, length: int) -> None:
-    """Alone in a value: 17 letters and digits behind `key`, not all of them small."""
+    """Alone in a value: 17 letters and digits after `key`, not all of them lower case."""
     value = ("key" + start + "B" + string.ascii_lowercase)[:length]
     masked = mask_secrets({"value": value})["value"]
     assert masked == (MASK if length == 17 else value)
@@ -206,14 +206,14 @@ def test_an_airtable_key_is_known_by_its_length(start: str, length: int) -> None
 
 @pytest.mark.parametrize("length", [1, 16, 63, 64, 65])
 def test_an_airtable_token_is_one_whatever_its_length(length: int) -> None:
-    """Alone in a value, and as a key."""
+    """True alone in a value, and as a key."""
     token = "pat" + "Ab3dEf6hIj9kLm" + "." + ("0123456789abcdef" * 5)[:length]
     assert mask_secrets({"value": token}) == {"value": MASK}
     assert mask_secrets({token: 1}) == {MASK: 1}
 
 
 def test_keys_that_become_the_same_lose_nothing() -> None:
-    """They are numbered, wherever the mask itself is a key, too."""
+    """They are numbered, even if the mask itself is a key, too."""
     one, other = ("pat" + f"Ab3dEf6hIj9kL{n}" + ".0123" for n in "mn")
     assert mask_secrets({one: 1, MASK: 2, other: 3}) == {
         "*** (2)": 1,
@@ -224,7 +224,7 @@ def test_keys_that_become_the_same_lose_nothing() -> None:
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_secret_is_masked_wherever_it_is_logged(secret: str, logged: Logged) -> None:
-    """In errors, stack traces, free events, bound context and leads."""
+    """In errors, stack traces, application events, bound context and leads."""
     log = leadlog.get_logger()
     with leadlog.session(note=secret):
         log.info(secret, value=[{"deep": secret}])
@@ -244,7 +244,7 @@ def test_a_secret_is_masked_wherever_it_is_logged(secret: str, logged: Logged) -
 
 @pytest.mark.parametrize("enrich", ["drain", "caller"])
 def test_the_text_of_any_object_is_masked(enrich: str, logged: Logged) -> None:
-    """An object's repr and a path are texts, too, whoever finishes the event."""
+    """The repr of an object and a path are texts as well, wherever the event is finished."""
 
     class Config:
         def __repr__(self) -> str:
@@ -264,7 +264,7 @@ def test_the_text_of_any_object_is_masked(enrich: str, logged: Logged) -> None:
 
 @pytest.mark.handmade_lines
 def test_a_record_written_by_hand_is_masked_too(logged: Logged) -> None:
-    """Also where a number is expected, which only a record written by hand can hold."""
+    """Also where a number is expected, which only such a record can replace by a text."""
     leadlog.get_logger().info(
         "lead.get",
         log_type="database_operation",
@@ -276,7 +276,7 @@ def test_a_record_written_by_hand_is_masked_too(logged: Logged) -> None:
 
 @pytest.mark.parametrize("policy", ["masked", "pseudonymised"])
 def test_personal_data_follows_the_policy_everywhere(policy: str, logged: Logged) -> None:
-    """Name, e-mail and phone of a lead are nowhere in the files, the label still is."""
+    """Name, e-mail and phone of a lead are nowhere in the files; the label still is."""
     leadlog.configure(pii=policy, pseudonym_key="key" if policy == "pseudonymised" else None)
     with leadlog.LeadDatabase(":memory:") as db:
         lead = {"name": "Ana Gómez", "email": "ana@acme.com", "company": "Acme"}

@@ -1,4 +1,4 @@
-"""What becomes of standard error is nobody's business but the operator's."""
+"""No state of standard error affects the application."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ BREAKS = {
 @pytest.mark.parametrize("sink", ["Broken()", "None"])
 @pytest.mark.parametrize("how", BREAKS)
 def test_no_call_raises_whatever_becomes_of_standard_error(tmp_path, how, sink, console):
-    """The application does not notice, and nothing goes to standard output instead."""
+    """The application does not notice, and nothing is written to standard output instead."""
     program = PROGRAM.format(
         break_it=BREAKS[how],
         directory=str(tmp_path),

@@ -1,4 +1,4 @@
-"""Times keep every microsecond, and ids sort by time and never repeat."""
+"""Times keep every microsecond; ids sort by time and are unique."""
 
 import multiprocessing
 
@@ -33,13 +33,13 @@ def test_an_offset_is_taken_into_account() -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-23", "2026-11-23T10:00:00"])
 def test_a_text_without_zone_or_sense_is_refused(text: str) -> None:
-    """A time that leaves its zone open is refused, and the message shows the remedy."""
+    """A time without a zone is refused, and the message shows the remedy."""
     with pytest.raises(ValueError, match=r"2026-11-23T10:00:00\.000000Z"):
         parse_us(text)
 
 
 def test_ids_of_one_process_never_repeat_and_sort_by_time() -> None:
-    """A hundred thousand ids differ, and their order is the order of their making."""
+    """A hundred thousand ids are distinct and in the order of their creation."""
     ids = [new_id() for _ in range(100_000)]
     assert len(set(ids)) == len(ids)
     assert ids == sorted(ids)
@@ -51,7 +51,7 @@ def _send_ids(queue: "multiprocessing.Queue[list[str]]") -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # forking is what is tested
 def test_ids_of_forked_processes_differ() -> None:
-    """Children forked from one parent draw a tag of their own, so ids of one instant differ."""
+    """Children forked from one parent have their own tags, so simultaneous ids differ."""
     context = multiprocessing.get_context("fork")
     queue: multiprocessing.Queue[list[str]] = context.Queue()
     children = [context.Process(target=_send_ids, args=(queue,)) for _ in range(3)]

@@ -23,7 +23,7 @@ ORDER = [
 
 
 def test_the_envelope_comes_first_and_in_order() -> None:
-    """The nine keys precede whatever the event had."""
+    """The nine keys precede all other keys of the event."""
     event = Envelope()(None, "info", {"event": "lead.add", "a": 1, "log_type": "error_log"})
     assert list(event) == [*ORDER, "a"]
     assert event["thread_name"] == threading.current_thread().name
@@ -33,12 +33,12 @@ def test_the_envelope_comes_first_and_in_order() -> None:
     ("method", "level"), [("warn", "warning"), ("exception", "error"), ("fatal", "critical")]
 )
 def test_levels_have_one_spelling(method: str, level: str) -> None:
-    """Other names of structlog's methods end as the five levels of the contract."""
+    """structlog's other method names become one of the contract's five levels."""
     assert Envelope()(None, method, {"event": "x"})["level"] == level
 
 
 def test_time_and_id_given_by_the_source_are_kept() -> None:
-    """The end of the operation and an id that the caller knows are not replaced."""
+    """The end of the operation and an id given by the caller are not replaced."""
     event = Envelope()(None, "info", {"event": "x", "timestamp": 0, "event_id": "e1"})
     assert event["timestamp"] == "1970-01-01T00:00:00.000000Z"
     assert event["event_id"] == "e1"
@@ -46,7 +46,7 @@ def test_time_and_id_given_by_the_source_are_kept() -> None:
 
 @pytest.fixture
 def active_span() -> Iterator[None]:
-    """An OpenTelemetry API with an active span, as far as the envelope asks for it."""
+    """An OpenTelemetry API with an active span, as far as the envelope uses it."""
     context = types.SimpleNamespace(is_valid=True, trace_id=0xABC, span_id=0xDEF)
     span = types.SimpleNamespace(get_span_context=lambda: context)
     module = types.ModuleType("opentelemetry.trace")
@@ -58,7 +58,7 @@ def active_span() -> Iterator[None]:
 
 @pytest.mark.usefixtures("active_span")
 def test_an_active_span_is_named() -> None:
-    """Inside an OpenTelemetry span its ids are on the record, as W3C hex."""
+    """Inside an OpenTelemetry span, the record has its ids as W3C hex."""
     event = Envelope()(None, "info", {"event": "x"})
     assert event["trace_id"] == f"{0xABC:032x}"
     assert event["span_id"] == f"{0xDEF:016x}"

@@ -13,6 +13,6 @@ MODULES = sorted(module.name for module in pkgutil.iter_modules(leadlog_processo
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_come_out_as_written(name: str) -> None:
-    """What a reader copies works."""
+    """Examples that readers copy must work."""
     module = importlib.import_module(f"leadlog_processors.{name}")
     assert doctest.testmod(module).failed == 0

@@ -31,10 +31,10 @@ FACTS = ("error_message", "error_code", "exception_class", "stack_trace", "finge
 
 
 def raised(function: Any, *arguments: Any) -> BaseException:
-    """The exception that a call raises, with its traceback."""
+    """Return the exception that a call raises, with its traceback."""
     try:
         function(*arguments)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is what is wanted
+    except BaseException as error:  # noqa: BLE001 - any exception is the result
         return error
     raise AssertionError("nothing was raised")
 
@@ -52,7 +52,7 @@ def fail_by_cause() -> None:
 
 
 class DriverError(Exception):
-    """An exception with attributes, as database and HTTP libraries raise them."""
+    """An exception with attributes, like those of database and HTTP libraries."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__("driver")
@@ -75,7 +75,7 @@ class MuteError(Exception):
 
 
 def test_an_exception_becomes_its_facts() -> None:
-    """Message, code, class, stack trace and fingerprint, and nothing else."""
+    """These are message, code, class, stack trace and fingerprint, and nothing else."""
     facts = describe(raised(fail))
     assert tuple(facts) == FACTS
     assert facts["error_message"] == "no name"
@@ -85,20 +85,20 @@ def test_an_exception_becomes_its_facts() -> None:
 
 
 def test_a_class_is_named_with_its_module() -> None:
-    """A built-in one without."""
+    """A built-in class is named without."""
     assert describe(DriverError())["exception_class"] == f"{__name__}.DriverError"
     assert describe(sqlite3.OperationalError())["exception_class"] == "sqlite3.OperationalError"
 
 
 def test_an_exception_without_a_text_has_no_message() -> None:
-    """null, not an empty text; its stack trace ends with the class alone."""
+    """It is null, not an empty text; its stack trace ends with the class alone."""
     facts = describe(raised(fail, "", AssertionError))
     assert facts["error_message"] is None
     assert str(facts["stack_trace"]).splitlines()[-1] == "AssertionError"
 
 
 def test_a_long_message_is_cut() -> None:
-    """SQL of a bulk insert may be a megabyte."""
+    """The SQL of a bulk insert may have a megabyte."""
     message = describe(ValueError("x" * 10**6))["error_message"]
     assert message is not None
     assert len(message) == 2000
@@ -152,14 +152,14 @@ def sqlite_error() -> BaseException:
 def test_the_code_is_the_one_by_which_others_know_the_error(
     error: BaseException, code: str | None
 ) -> None:
-    """A SQLSTATE, SQLite's name, an HTTP status, the name of an errno; a text or null."""
+    """A SQLSTATE, SQLite's name, an HTTP status or the name of an errno; a text or null."""
     assert error_code(error) == code
     if isinstance(error, urllib.error.HTTPError):
         error.close()
 
 
 def test_the_code_of_an_explicit_cause_counts() -> None:
-    """A wrapper has the code of what it wraps; what only happened before it does not."""
+    """A wrapper has the code of its explicit cause, not of its implicit context."""
     error = ValueError("store failed")
     error.__cause__ = DriverError(sqlstate="23505")
     assert error_code(error) == "23505"
@@ -184,7 +184,7 @@ def test_a_stack_trace_reads_as_pythons_own() -> None:
 
 
 def test_a_stack_trace_shows_no_values_of_variables() -> None:
-    """They may be anybody's data."""
+    """They may be personal data."""
     trace = stack_trace(raised(fail))
     assert "hunter2" not in trace
     assert "raise kind(message) if secret_local" in trace
@@ -211,10 +211,10 @@ def test_an_exception_that_was_never_raised_has_a_last_line_only() -> None:
 
 
 def test_notes_and_grouped_exceptions_are_shown() -> None:
-    """What add_note and groups carry belongs to the error."""
+    """Notes and grouped exceptions are part of the error."""
     error = ExceptionGroup("many", [ValueError("one\ntwo"), KeyError("two")] * 6)
     error.add_note("while testing")
-    error.__notes__.append(5)  # type: ignore[arg-type]  # anybody may append anything
+    error.__notes__.append(5)  # type: ignore[arg-type]  # applications may append anything
     lines = stack_trace(error).splitlines()
     assert lines[:3] == [
         "ExceptionGroup: many (12 sub-exceptions)",
@@ -241,7 +241,7 @@ def test_an_endless_recursion_is_shown_from_both_ends() -> None:
 
 
 def test_a_cycle_of_causes_ends() -> None:
-    """Also one of an exception with itself."""
+    """An exception may also be its own cause."""
     one, two = ValueError("one"), KeyError("two")
     one.__cause__, two.__cause__ = two, one
     assert stack_trace(one).count("one") == 1
@@ -253,7 +253,7 @@ def test_a_cycle_of_causes_ends() -> None:
 
 
 def test_a_long_chain_of_causes_is_limited_and_ends_with_what_was_raised() -> None:
-    """The exceptions nearest to the one that was raised are shown."""
+    """The exceptions closest to the one raised are shown."""
     error: BaseException = ValueError("number 0")
     for number in range(1, 50):
         above = ValueError(f"number {number}")
@@ -265,7 +265,7 @@ def test_a_long_chain_of_causes_is_limited_and_ends_with_what_was_raised() -> No
 
 
 def test_a_huge_trace_loses_whole_lines_from_its_middle() -> None:
-    """No line is cut, so no secret is cut into pieces that masking does not recognise."""
+    """No line is cut, so no secret is split into parts that masking misses."""
     words = [f"line {number} password=x" for number in range(500)]
     error: BaseException = ValueError("\n".join(words))
     for _ in range(4):
@@ -281,7 +281,7 @@ def test_a_huge_trace_loses_whole_lines_from_its_middle() -> None:
 
 
 def test_source_that_is_gone_is_left_out() -> None:
-    """Code that was compiled from a text has no file."""
+    """Code compiled from a text has no file."""
     code = compile("def f():\n    raise ValueError('x')", "<generated>", "exec")
     names: dict[str, Any] = {}
     exec(code, names)
@@ -289,7 +289,7 @@ def test_source_that_is_gone_is_left_out() -> None:
 
 
 def test_source_whose_loader_raises_is_left_out() -> None:
-    """An importer of one's own may do anything."""
+    """A custom importer may do anything."""
 
     class Loader:
         def get_source(self, name: str) -> str:
@@ -325,14 +325,14 @@ def call(function, *arguments):
 
 
 def module(file: str = "/app/leads.py", name: str = "leads", shift: int = 0) -> SimpleNamespace:
-    """The code above, as if it stood in a file, some lines further down."""
+    """Return the code above as if it were in a file, some lines further down."""
     names: dict[str, Any] = {"__name__": name}
     exec(compile("\n" * shift + CODE, file, "exec"), names)
     return SimpleNamespace(**{key: value for key, value in names.items() if key[0] != "_"})
 
 
 def test_a_compiled_package_is_not_the_applications_own_code() -> None:
-    """Cython's frames name their file relative to where they were built, as SQLAlchemy's do."""
+    """Cython's frames name files relative to the build folder, as SQLAlchemy's do."""
     compiled = module("lib/sqlalchemy/engine/_result_cy.py", "sqlalchemy.engine._result_cy")
     compiled.work.__globals__["__file__"] = str(Path(LIBRARY).with_suffix(".so"))
     place = own_place(raised(module().call, compiled.work, "no row"))
@@ -346,13 +346,13 @@ def print_of(function: Any, *arguments: Any) -> str:
 
 
 def test_the_same_bug_has_the_same_fingerprint_wherever_its_code_lies() -> None:
-    """Other lines, another folder."""
+    """Other lines or another folder do not matter."""
     here, moved = module(), module("/srv/releases/17/leads.py", shift=40)
     assert print_of(here.work, "no name") == print_of(moved.work, "no name")
 
 
 def test_the_same_bug_has_the_same_fingerprint_whoever_called() -> None:
-    """The innermost function counts."""
+    """Only the innermost function matters."""
     leads = module()
     assert print_of(leads.work, "x") == print_of(leads.call, leads.work, "x")
     assert print_of(leads.work, "x") == print_of(leads.through, "x")
@@ -377,14 +377,14 @@ def test_the_same_bug_has_the_same_fingerprint_whoever_called() -> None:
     ],
 )
 def test_what_changes_from_one_occurrence_to_the_next_does_not_count(one: str, other: str) -> None:
-    """Numbers, ids, addresses, dates, quoted texts, and all lines but the first."""
+    """Numbers, ids, addresses, dates, quoted texts, and all lines but the first are ignored."""
     leads = module()
     assert print_of(leads.work, one) == print_of(leads.work, other)
     assert fingerprint_text("sync_error", one) == fingerprint_text("sync_error", other)
 
 
 def test_another_bug_has_another_fingerprint() -> None:
-    """Another class, function, module or wording."""
+    """A different class, function, module or wording makes a different fingerprint."""
     leads = module()
     prints = {
         print_of(leads.work, "no name"),
@@ -401,14 +401,14 @@ def test_another_bug_has_another_fingerprint() -> None:
 
 
 def test_the_applications_own_function_counts_not_that_of_a_library() -> None:
-    """Two places that use a library wrongly are two bugs; a library's insides change."""
+    """Two places that misuse a library are two bugs; a library's internals change."""
     library, leads = module(LIBRARY, "library"), module()
     assert print_of(leads.call, library.work, "x") == print_of(leads.call, library.other, "x")
     assert print_of(leads.call, library.work, "x") != print_of(library.work, "x")
 
 
 def test_a_comprehension_is_part_of_its_function() -> None:
-    """Python 3.12 has no frame of its own for it."""
+    """Python 3.12 has no separate frame for it."""
     leads = module()
     names: dict[str, Any] = {"__name__": "leads"}
     exec(compile("def f(g):\n    return [g(1) for _ in [1]]", "/app/leads.py", "exec"), names)
@@ -420,12 +420,12 @@ def test_a_comprehension_is_part_of_its_function() -> None:
 
 
 def test_a_script_has_the_same_fingerprint_however_it_was_started() -> None:
-    """__main__ is called by its file."""
+    """__main__ is replaced by its file name."""
     assert print_of(module(name="__main__").work, "x") == print_of(module().work, "x")
 
 
 def test_an_explicit_cause_counts() -> None:
-    """The same wrapper around two causes is two bugs; its numbers still do not count."""
+    """The same wrapper around two causes is two bugs; its numbers are still ignored."""
     prints = []
     for cause in (OSError("a 1"), OSError("a 2"), OSError("b 1"), None):
         error = ValueError("store failed")
@@ -436,7 +436,7 @@ def test_an_explicit_cause_counts() -> None:
 
 
 def test_an_endless_recursion_has_one_fingerprint_wherever_it_ended() -> None:
-    """The functions that recur count, not the one where the stack was full."""
+    """The recurring functions count, not the one at which the stack was full."""
 
     def odd(depth: int, extra: int) -> int:
         return even(depth + 1, extra) if not extra else once(depth, extra)
@@ -451,7 +451,7 @@ def test_an_endless_recursion_has_one_fingerprint_wherever_it_ended() -> None:
 
 
 def test_a_recursion_error_without_a_recursion_is_an_error_like_any_other() -> None:
-    """Parsers raise it for what is nested too deeply."""
+    """Parsers raise it for input that is nested too deeply."""
     leads = module()
     assert print_of(leads.work, "deep", RecursionError) != print_of(
         leads.other, "deep", RecursionError
@@ -475,7 +475,7 @@ changing = st.one_of(
 def test_whatever_changes_between_words_does_not_count(
     before: list[str], after: list[str], one: str, other: str
 ) -> None:
-    """For any value of any of the documented kinds."""
+    """True for any value of the documented kinds."""
     texts = (" ".join([*before, value, *after]) for value in (one, other))
     assert len({fingerprint_text("sync_error", text) for text in texts}) == 1
 
@@ -501,7 +501,7 @@ def error_log(**details: Any) -> dict[str, Any]:
 
 
 def test_an_error_log_gets_the_facts_of_its_exception() -> None:
-    """In the keys that are null, in the order of the contract."""
+    """They fill the keys that are null, in the order of the contract."""
     event = error_log(error_type="validation_error", error_message="the caller's own words")
     order = list(event["error_details"])
     found = process({**event, "exc_info": raised(fail)})
@@ -515,7 +515,7 @@ def test_an_error_log_gets_the_facts_of_its_exception() -> None:
 
 
 def test_an_error_log_without_an_exception_gets_a_fingerprint_of_type_and_message() -> None:
-    """So that it can be counted too."""
+    """Such errors can then be counted as well."""
     found = process(error_log(error_type="sync_error", error_message="lead 5 timed out"))
     assert found["error_details"]["fingerprint"] == fingerprint_text(
         "sync_error", "lead 6 timed out"
@@ -524,7 +524,7 @@ def test_an_error_log_without_an_exception_gets_a_fingerprint_of_type_and_messag
 
 
 def test_a_fingerprint_of_the_caller_stays() -> None:
-    """It knows better what the same bug is."""
+    """The caller knows better which errors are the same bug."""
     event = error_log(error_type="x", fingerprint="mine")
     assert process(event)["error_details"]["fingerprint"] == "mine"
     event = error_log(error_type="x", fingerprint="mine")
@@ -544,7 +544,7 @@ def test_an_error_log_that_says_nothing_gets_nothing() -> None:
 
 @pytest.mark.parametrize("log_type", ["database_operation", None])
 def test_another_event_gets_error_details_with_an_exception_only(log_type: str | None) -> None:
-    """Of any log type, and in anybody's chain."""
+    """True for any log type, and in any chain."""
     event = {"event": "x"} if log_type is None else {"log_type": log_type}
     assert process(dict(event)) == event
     for nothing in (None, False, (None, None, None)):
@@ -569,7 +569,7 @@ def test_exc_info_is_what_structlog_and_logging_mean_by_it() -> None:
 
 
 def test_the_callers_section_is_not_written_to() -> None:
-    """It may be used again."""
+    """The caller may use it again."""
     section = {"error_type": "sync_error", "fingerprint": None}
     process({"log_type": "error_log", "error_details": section})
     process({"log_type": "error_log", "error_details": section, "exc_info": ValueError()})
@@ -590,7 +590,7 @@ def test_the_callers_section_is_not_written_to() -> None:
     ],
 )
 def test_no_event_makes_it_raise(event: dict[str, Any]) -> None:
-    """Whatever stands under our names."""
+    """True whatever is stored under the contract's names."""
     assert "exc_info" not in process(event)
 
 
@@ -620,7 +620,7 @@ def _group_of(*tasks: Any) -> BaseExceptionGroup[Any]:
 
 
 def test_a_group_shows_where_each_of_its_exceptions_was_raised() -> None:
-    """A TaskGroup's own traceback ends in asyncio; what failed are its tasks."""
+    """A TaskGroup's own traceback ends in asyncio; its tasks are what failed."""
     trace = stack_trace(_group_of(_charge_card, _send_mail))
     first, second = trace.index("1. LookupError"), trace.index("2. ValueError")
     assert first < trace.index("in _charge_card") < second < trace.index("in _send_mail")
@@ -628,7 +628,7 @@ def test_a_group_shows_where_each_of_its_exceptions_was_raised() -> None:
 
 
 def test_a_group_is_shown_as_a_cause_and_inside_a_group() -> None:
-    """Each level keeps its frames."""
+    """Each level shows its frames."""
     inner = _group_of(_charge_card)
     try:
         raise RuntimeError("checkout failed") from ExceptionGroup("outer", [inner])
@@ -639,7 +639,7 @@ def test_a_group_is_shown_as_a_cause_and_inside_a_group() -> None:
 
 
 def test_a_group_of_many_and_a_deep_one_have_an_end() -> None:
-    """However many exceptions there are, and however deep, the text is bounded."""
+    """The text is bounded for any number and depth of exceptions."""
     raised = [_group_of(_charge_card).exceptions[0] for _ in range(30)]
     group: Exception = ExceptionGroup("wide", raised)
     assert "… 20 exceptions left out …" in stack_trace(group)
@@ -650,7 +650,7 @@ def test_a_group_of_many_and_a_deep_one_have_an_end() -> None:
 
 
 def test_groups_of_different_failures_have_different_fingerprints() -> None:
-    """All groups of a TaskGroup have one message; the bug is inside."""
+    """All TaskGroups have the same message; the bug is inside."""
     cards = {fingerprint(_group_of(_charge_card)) for _ in range(2)}
     mails = {fingerprint(_group_of(_send_mail))}
     assert len(cards) == 1
@@ -658,7 +658,7 @@ def test_groups_of_different_failures_have_different_fingerprints() -> None:
 
 
 def test_callers_that_still_run_come_first_and_name_the_place() -> None:
-    """An exception described before it reaches its caller has no frame of it yet."""
+    """An exception described before it reaches its caller has no frame of the caller yet."""
 
     def ask() -> tuple[str, str]:
         frame = sys._getframe()

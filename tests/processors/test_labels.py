@@ -1,4 +1,4 @@
-"""Training labels: each rule at its borders, and the processor over the six log types."""
+"""Training labels: each rule at its limits, and the processor for the six log types."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def operation(operation_type: Any = "add_lead", **more: Any) -> dict[str, Any]:
     ],
 )
 def test_complexity_follows_from_the_kind_of_operation(operation_type: str, level: str) -> None:
-    """Reading and deleting one lead is low, writing medium, touching many high."""
+    """Reading and deleting one lead is low, writing medium, many leads high."""
     assert rules.complexity_level(operation_type) == level
     assert label(operation(operation_type))["complexity_level"] == level
 
@@ -82,14 +82,14 @@ def test_complexity_follows_from_the_kind_of_operation(operation_type: str, leve
 def test_size_and_queries_raise_complexity_by_one_step(
     size: int | None, queries: int | None, get: str, add: str
 ) -> None:
-    """Beyond their limits, together still one step, and never above high."""
+    """Exceeding both limits is still one step, and the result is at most high."""
     assert label(operation("get_lead", size=size, queries=queries))["complexity_level"] == get
     assert label(operation("add_lead", size=size, queries=queries))["complexity_level"] == add
     assert label(operation("add_leads", size=size, queries=queries))["complexity_level"] == "high"
 
 
 def test_the_limits_of_complexity_can_be_set() -> None:
-    """Both are thresholds."""
+    """Both limits are parameters."""
     event = operation("get_lead", size=100, queries=2)
     assert label(event, complexity_size_bytes=99)["complexity_level"] == "medium"
     event = operation("get_lead", size=100, queries=2)
@@ -97,25 +97,25 @@ def test_the_limits_of_complexity_can_be_set() -> None:
 
 
 def test_a_bulk_operation_is_highly_complex() -> None:
-    """Whatever it does to each lead."""
+    """This is independent of what it does to each lead."""
     assert label(operation("get_lead", bulk=True))["complexity_level"] == "high"
     assert rules.complexity_level("whatever", bulk=True) == "high"
 
 
 def test_an_operation_without_a_type_has_no_complexity() -> None:
-    """It is not guessed, even for a bulk."""
+    """It is not guessed, even for a bulk operation."""
     assert label(operation(None, bulk=True))["complexity_level"] is None
     assert rules.complexity_level(None, 10**9, 10**9) is None
 
 
 @pytest.mark.parametrize("success", [True, False, None])
 def test_an_operation_is_as_successful_as_it_says(success: bool | None) -> None:
-    """null stays null."""
+    """Null stays null."""
     assert label(operation(success=success))["operation_successful"] is success
 
 
 def test_labels_that_the_caller_set_stay() -> None:
-    """False and unusual words included."""
+    """This includes False and unknown words."""
     mine = {"operation_successful": False, "complexity_level": "extreme"}
     found = label(operation(labels=mine))
     assert found["operation_successful"] is False
@@ -130,7 +130,7 @@ def test_the_first_worked_example() -> None:
 
 
 def test_a_flat_event_gets_what_its_keys_tell() -> None:
-    """In anybody's chain; nothing to tell gives no labels."""
+    """True in any chain; without keys there are no labels."""
     assert label({"operation_type": "get_lead", "success": False}) == {
         "operation_successful": False,
         "complexity_level": "low",
@@ -203,14 +203,14 @@ def test_the_second_worked_example() -> None:
     ],
 )
 def test_sync_efficiency_needs_share_and_speed(synced: int, ms: float, expected: str) -> None:
-    """Shares are reached, times stayed below."""
+    """Shares are minimums, times are upper bounds."""
     assert rules.sync_efficiency(100, synced, ms_per_lead=ms) == expected
     assert rules.sync_efficiency(100, synced, execution_time_ms=ms * 100) == expected
 
 
 @given(st.integers(1, 10_000), st.sampled_from([95, 85, 70]))
 def test_an_exact_share_reaches_its_band(twentieths: int, percent: int) -> None:
-    """No rounding takes a run of any size below the share it has."""
+    """Rounding never lowers a run of any size below its share."""
     total = twentieths * 20
     worse = {95: "good", 85: "acceptable", 70: "poor"}[percent]
     synced = total * percent // 100
@@ -220,13 +220,13 @@ def test_an_exact_share_reaches_its_band(twentieths: int, percent: int) -> None:
 
 
 def test_nothing_to_synchronise_is_unknown() -> None:
-    """No leads, or none that had changed."""
+    """There were no leads, or none had changed."""
     assert rules.sync_efficiency(0, 0, execution_time_ms=5.0) == "unknown"
     assert rules.sync_efficiency(8, 0, 0, 8, 5.0) == "unknown"
 
 
 def test_leads_that_were_skipped_are_no_failure() -> None:
-    """Whether the caller counts them in the total or not."""
+    """This holds whether or not the caller includes them in the total."""
     assert rules.sync_efficiency(100, 10, 0, 90, 1000.0) == "excellent"
     assert rules.sync_efficiency(10, 10, 0, 90, 1000.0) == "excellent"
     assert rules.sync_efficiency(8, 7, 1, 92, 2500.0) == "good"
@@ -237,7 +237,7 @@ def test_leads_that_were_skipped_are_no_failure() -> None:
     [(None, 7, 1, 0, 100.0), (8, None, 1, 0, 100.0), (8, 7, 1, 0, None), (None, None)],
 )
 def test_sync_efficiency_is_not_guessed(arguments: tuple[Any, ...]) -> None:
-    """Without the leads or the time it is null."""
+    """Without leads or time it is null."""
     assert rules.sync_efficiency(*arguments) is None
 
 
@@ -249,7 +249,7 @@ def test_sync_efficiency_is_not_guessed(arguments: tuple[Any, ...]) -> None:
 def test_a_run_recovered_if_it_needed_retries_and_succeeded(
     retries: int | None, success: bool | None, expected: bool | None
 ) -> None:
-    """Nothing to recover from is no recovery."""
+    """A run without errors has not recovered."""
     assert rules.error_recovery(retries, success) is expected
 
 
@@ -286,19 +286,19 @@ def test_batching_is_judged_by_calls_made_against_the_fewest(made: int, expected
 def test_calls_that_were_not_counted_follow_from_batches_and_retries(
     batch_size: int | None, total: int | None, retries: int | None, expected: str | None
 ) -> None:
-    """Against one call per ten leads, which is what Airtable takes."""
+    """The minimum is one call per ten leads, Airtable's limit."""
     assert rules.batch_optimization(batch_size, total, retries) == expected
 
 
 def test_a_larger_batch_limit_can_be_set() -> None:
-    """Another service takes more in one call."""
+    """Other services accept more per call."""
     assert rules.batch_optimization(10, 100, 0, batch_limit=100) == "inefficient"
     event = sync(batch_size=10, total_leads=100, retry_attempts=0)
     assert label(event, batch_limit=20)["batch_optimization"] == "acceptable"
 
 
 def test_calls_without_any_that_were_needed_cannot_be_judged() -> None:
-    """A run over nothing still lists the other side."""
+    """A run without leads still lists the other side."""
     assert rules.batch_optimization(10, 0, 0, 2) is None
 
 
@@ -332,12 +332,12 @@ def migration(**results: Any) -> dict[str, Any]:
 def test_records_are_accounted_for_if_none_is_lost(
     counts: tuple[Any, ...], expected: bool | None
 ) -> None:
-    """Migrated, skipped, rejected and duplicates together are at least those read."""
+    """Migrated, skipped, rejected and duplicates add up to at least the records read."""
     assert rules.records_accounted_for(*counts) is expected
 
 
 def test_integrity_is_never_assumed_but_can_be_found_broken() -> None:
-    """Counts that fit verify nothing; whoever compared says so."""
+    """Fitting counts verify nothing; a caller that compared sets it."""
     fits = {"total_records_processed": 10, "records_migrated": 10, "records_skipped": 0,
             "records_failed": 0, "duplicates_found": 0}  # fmt: skip
     assert label(migration(**fits))["data_integrity_maintained"] is None
@@ -366,7 +366,7 @@ def test_integrity_is_never_assumed_but_can_be_found_broken() -> None:
 def test_a_migration_is_fast_enough_below_sixty_seconds_per_ten_thousand(
     total: int | None, ms: float | None, expected: bool | None
 ) -> None:
-    """A small one may take five seconds."""
+    """A small migration may take five seconds."""
     event = migration(total_records_processed=total, execution_time_ms=ms, success=True)
     found = label(event)
     assert found["performance_acceptable"] is expected
@@ -390,7 +390,7 @@ def test_a_migration_is_fast_enough_below_sixty_seconds_per_ten_thousand(
 def test_an_error_is_the_users_the_systems_or_neither(
     error_type: str | None, user: bool | None, system: bool | None
 ) -> None:
-    """By its type."""
+    """The error's type decides."""
     event = {
         "log_type": "error_log",
         "error_details": {"error_type": error_type, "severity": "high"},
@@ -413,7 +413,7 @@ def test_an_error_is_the_users_the_systems_or_neither(
 def test_an_error_was_recoverable_if_the_recovery_was_successful(
     attempted: bool | None, successful: bool | None, expected: bool | None
 ) -> None:
-    """None tried is none successful; unknown stays unknown."""
+    """No attempt means no success; unknown stays unknown."""
     assert rules.recoverable(attempted, successful) is expected
 
 
@@ -460,7 +460,7 @@ def test_resource_efficiency_is_the_worst_of_its_bands(
 def test_scalability_is_duration_per_thousand_leads(
     duration: float | None, leads: int | None, expected: str
 ) -> None:
-    """A small store counts as a thousand."""
+    """A small store counts as 1000 leads."""
     assert rules.scalability_indicator(duration, leads) == expected
 
 
@@ -487,7 +487,7 @@ def test_a_measurement_is_labelled_from_its_sections() -> None:
 
 
 def test_when_optimisation_is_needed_can_be_set() -> None:
-    """optimization_needed_ms is a threshold."""
+    """optimization_needed_ms is a parameter."""
     event = {"log_type": "performance_metrics", "operation_info": {"total_duration_ms": 11}}
     assert label(event, optimization_needed_ms=10)["optimization_needed"] is True
 
@@ -514,7 +514,7 @@ def test_when_optimisation_is_needed_can_be_set() -> None:
 def test_a_system_is_healthy_while_no_critical_alert_fires(
     alerts: Any, expected: bool | None
 ) -> None:
-    """One without a state is firing."""
+    """An alert without a state counts as firing."""
     event = {"log_type": "monitoring_data", "alerts": alerts, "training_labels": {}}
     assert label(event)["system_healthy"] is expected
 
@@ -530,7 +530,7 @@ def test_a_system_is_healthy_while_no_critical_alert_fires(
 def test_response_error_rate_and_queue_stay_below_their_limits(
     response: float | None, rate: float | None, queue: int | None, expected: tuple[Any, ...]
 ) -> None:
-    """1000 ms, 5 percent, 100 leads."""
+    """The limits are 1000 ms, 5 percent and 100 leads."""
     event = {
         "log_type": "monitoring_data",
         "system_health": {
@@ -603,7 +603,7 @@ sections = st.sampled_from(
     st.dictionaries(sections, anything | st.dictionaries(st.sampled_from(KEYS), anything)),
 )
 def test_no_event_of_any_shape_makes_it_raise(log_type: Any, event: dict[str, Any]) -> None:
-    """Sections that are missing, of another kind, or hold nonsense."""
+    """Sections may be missing, of another type, or hold nonsense."""
     event["log_type"] = log_type
     assert TrainingLabels()(None, "info", event) is event
 
@@ -616,7 +616,7 @@ def test_without_any_fact_no_label_is_invented(log_type: str) -> None:
 
 
 def test_another_log_type_is_left_alone() -> None:
-    """Neither labelled nor changed."""
+    """It is neither labelled nor changed."""
     assert label({"log_type": "other", "success": True}) is None
 
 
@@ -642,7 +642,7 @@ def test_another_log_type_is_left_alone() -> None:
 def test_duplicates_and_answers_of_4xx_are_the_users_errors(
     error_type: str | None, code: str | None, expected: tuple[bool | None, bool | None]
 ) -> None:
-    """What another service answers to a sync or a migration is not."""
+    """Another service's response to a sync or a migration is not."""
     details = {"error_type": error_type, "error_code": code}
     found = label({"log_type": "error_log", "error_details": details, "training_labels": {}})
     assert (found["user_error"], found["system_error"]) == expected
@@ -663,7 +663,7 @@ def test_duplicates_and_answers_of_4xx_are_the_users_errors(
 def test_an_event_of_the_applications_own_measures_only_what_it_says(
     more: dict[str, Any], expected: bool | None
 ) -> None:
-    """All four labels are there, null where nothing was measured."""
+    """All four labels are present, null if nothing was measured."""
     event = {
         "log_type": "monitoring_data",
         "monitoring_info": {"monitoring_type": "application_event", "data_points": {"rows": 3}},
@@ -707,6 +707,6 @@ def test_an_event_of_the_applications_own_measures_only_what_it_says(
 def test_health_is_null_where_nothing_was_measured(
     event: dict[str, Any], expected: bool | None
 ) -> None:
-    """As in an event of the application's own."""
+    """This is so in an application's own event."""
     empty = {"log_type": "monitoring_data", "system_health": {"sync_queue_size": None}}
     assert label({**empty, "training_labels": {}, **event})["system_healthy"] is expected

@@ -18,7 +18,7 @@ from leadlog_processors.masking import (
     may_contain_secret,
 )
 
-# Made up, in the form of the real ones, and put together here so that no scanner finds them.
+# Made up, in the format of real ones, and assembled here so that no scanner reports them.
 AIRTABLE = "pat" + "Ab3dEf6hIj9kLm" + "." + "0123456789abcdef" * 4
 AIRTABLE_LEGACY = "key" + "AbCdEf12345678"
 OPENAI = "sk-" + "proj-Ab12Cd34Ef56Gh78"
@@ -117,21 +117,21 @@ def test_what_stands_under_a_sensitive_key_is_masked(key: str) -> None:
 
 @pytest.mark.parametrize("key", HARMLESS)
 def test_what_stands_under_a_harmless_key_stays(key: str) -> None:
-    """A key that says something about a secret, or only sounds like one."""
+    """It is a key about a secret, or one that only resembles a sensitive one."""
     assert not is_sensitive(key)
     event = {key: "hunter2"}
     assert mask_secrets(event) is event
 
 
 def test_true_false_null_and_counts_are_no_secrets() -> None:
-    """They reveal nothing; a number is a count under a plural only."""
+    """They reveal nothing; a number is a count only under a plural."""
     event = {"token": None, "has_password": True, "max_tokens": 4096, "secret": ""}
     assert mask_secrets(event) is event
     assert mask_secrets({"token": 4096, "pwd": 1.5}) == {"token": MASK, "pwd": MASK}
 
 
 def test_what_is_nested_under_a_sensitive_key_is_masked_leaf_by_leaf() -> None:
-    """So that the containers keep their form."""
+    """The containers keep their form."""
     event = {
         "fields_changed": {"api_key": {"old": "a", "new": "b"}},
         "credentials": [{"user": "ana", "age": 3}, ("x", None, True)],
@@ -207,7 +207,7 @@ TEXTS = [
 
 @pytest.mark.parametrize(("text", "masked"), TEXTS)
 def test_a_secret_in_a_text_is_masked_and_the_rest_stays(text: str, masked: str) -> None:
-    """Of a URL the password, of a pair the value, of a tail everything."""
+    """Of a URL the password is masked, of a pair the value, of a tail everything."""
     assert mask_text(text) == masked
     assert mask_secrets({"error": [text]}) == {"error": [masked]}
 
@@ -215,13 +215,13 @@ def test_a_secret_in_a_text_is_masked_and_the_rest_stays(text: str, masked: str)
 @pytest.mark.parametrize("kind", TOKENS)
 @pytest.mark.parametrize("around", ["{}", "it was {}.", "({})", "key {}, again", "x={}", '"{}"'])
 def test_a_key_known_by_its_form_is_masked_anywhere(kind: str, around: str) -> None:
-    """Without any name beside it."""
+    """No name is needed next to it."""
     masked = mask_text(around.format(TOKENS[kind]))
     assert masked == around.format(MASK)
 
 
 def test_a_key_right_behind_another_is_masked_too() -> None:
-    """Its beginning shows only once the first is gone."""
+    """Its beginning is recognised only once the first is masked."""
     assert mask_text(AWS + AIRTABLE_LEGACY) == MASK + MASK
 
 
@@ -253,7 +253,7 @@ def test_a_key_right_behind_another_is_masked_too() -> None:
     ],
 )
 def test_an_ordinary_text_stays_the_same_object(text: str) -> None:
-    """Words that only sound like secrets included."""
+    """This includes words that only resemble secrets."""
     assert mask_text(text) is text
 
 
@@ -301,14 +301,14 @@ def test_the_quick_test_never_misses_a_secret(event: Any) -> None:
 
 @given(pieces)
 def test_masking_twice_is_masking_once(text: str) -> None:
-    """A masked text is left alone, so two pipelines in a row do no harm."""
+    """A masked text is not changed again, so two pipelines in a row do no harm."""
     once = mask_text(text)
     assert mask_text(once) == once
 
 
 @given(events)
 def test_masking_keeps_the_shape_and_its_argument(event: Any) -> None:
-    """Only texts, numbers and keys change, in a copy; without a change it is the same object."""
+    """Only texts, numbers and keys change, in a copy; otherwise it is the same object."""
     before = json.dumps(event)
     masked = mask_secrets(event)
     assert json.dumps(event) == before
@@ -324,20 +324,20 @@ def test_masking_keeps_the_shape_and_its_argument(event: Any) -> None:
 
 @given(ordinary, st.sampled_from(sorted(TOKENS.values())), ordinary)
 def test_no_part_of_a_known_key_survives_in_any_text(before: str, token: str, after: str) -> None:
-    """As long as it stands alone."""
+    """True if it is not part of a longer word."""
     assert token[-12:] not in mask_text(f"{before} {token} {after}")
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters='"\\'), min_size=1))
 def test_the_value_of_a_quoted_pair_is_masked_whatever_it_is(value: str) -> None:
-    """Blanks, commas and line breaks in it included."""
+    """This includes blanks, commas and line breaks."""
     assume("DETAIL:" not in value and "[parameters: " not in value)  # they mask the rest too
     assert mask_text(f'x {{"password": "{value}", "n": 1}}') == 'x {"password": "***", "n": 1}'
 
 
 @given(st.text(st.characters(categories=["L", "N"], include_characters="!$%&*+-_.~:"), min_size=1))
 def test_the_password_of_a_url_is_masked_whatever_it_is(password: str) -> None:
-    """Colons in it included."""
+    """This includes colons."""
     assert mask_text(f"postgresql://ana:{password}@db/leads") == "postgresql://ana:***@db/leads"
 
 
@@ -377,7 +377,7 @@ class UnreadableList(list[str]):
 
 
 def test_what_cannot_be_looked_into_does_not_pass() -> None:
-    """A cycle, a container that raises, and one nested beyond reason."""
+    """A cycle, a container that raises, and excessive nesting are replaced."""
     cycle: dict[str, Any] = {"password": "x"}
     cycle["again"] = [cycle]
     assert mask_secrets(cycle) == {"password": MASK, "again": ["<cycle>"]}
@@ -390,19 +390,19 @@ def test_what_cannot_be_looked_into_does_not_pass() -> None:
 
 
 def test_a_container_that_occurs_twice_is_no_cycle() -> None:
-    """Only one inside itself is."""
+    """Only a container inside itself is a cycle."""
     shared = {"token": "x"}
     assert mask_secrets({"a": shared, "b": shared}) == {"a": {"token": MASK}, "b": {"token": MASK}}
     assert shared == {"token": "x"}
 
 
 def test_keys_that_are_no_text_do_not_matter() -> None:
-    """Their values are looked into all the same."""
+    """Their values are searched nevertheless."""
     assert mask_secrets({1: "pwd=x", None: {("a",): "y"}}) == {1: "pwd=***", None: {("a",): "y"}}
 
 
 def test_sets_and_tuples_are_looked_into() -> None:
-    """A set becomes a list if it changes, as it does when rendered."""
+    """A changed set becomes a list, as it does when rendered."""
     assert mask_secrets({"a": {"pwd=x"}, "b": ("pwd=x", 1)}) == {
         "a": ["pwd=***"],
         "b": ("pwd=***", 1),
@@ -421,5 +421,5 @@ def test_sets_and_tuples_are_looked_into() -> None:
     ],
 )
 def test_an_ordinary_lead_is_not_suspicious(lead: dict[str, Any]) -> None:
-    """So that it costs no walk."""
+    """It needs no search of the event."""
     assert not may_contain_secret(orjson.dumps(lead))

@@ -17,7 +17,7 @@ KEY = b"0123456789abcdef0123456789abcdef"
 
 
 def pseudonym(text: str, key: bytes = KEY) -> str:
-    """The documented formula, written down independently."""
+    """The documented formula, implemented independently."""
     digest = hmac.new(key, text.strip().casefold().encode(), hashlib.sha256).hexdigest()
     return "p:" + digest[:16]
 
@@ -28,7 +28,7 @@ def clean(event: Any, policy: Policy = "masked", **options: Any) -> Any:
 
 
 def operation(**sections: Any) -> dict[str, Any]:
-    """A record of a database operation, as it leaves the chain."""
+    """Return a database operation's record, as it leaves the chain."""
     return {
         "timestamp": "2026-11-23T10:00:00.000000Z",
         "level": "info",
@@ -67,7 +67,7 @@ def operation(**sections: Any) -> dict[str, Any]:
 
 
 def test_the_plain_policy_masks_secrets_only() -> None:
-    """Personal data stay as they are."""
+    """Personal data are unchanged."""
     event = operation()
     assert clean(event, "plain") is event
     assert clean({"name": "Ana", "password": "x"}, "plain") == {"name": "Ana", "password": MASK}
@@ -75,7 +75,7 @@ def test_the_plain_policy_masks_secrets_only() -> None:
 
 
 def test_the_masked_policy_leaves_no_personal_datum() -> None:
-    """Name, address and phone number go; company, title and the contract's words stay."""
+    """Name, address and phone number are masked; company, title and contract terms stay."""
     found = clean(operation())
     assert found["lead_identifier"] == {
         "lead_id": "1234567890",
@@ -94,7 +94,7 @@ def test_the_masked_policy_leaves_no_personal_datum() -> None:
 
 
 def test_a_pseudonym_is_the_documented_formula_and_stable() -> None:
-    """The same text, in any case and with blanks around it, is the same pseudonym."""
+    """The same text, in any case and with surrounding blanks, has the same pseudonym."""
     found = clean(operation(), "pseudonymised")
     assert found["lead_identifier"]["name"] == pseudonym("Ana Díaz")
     assert found["lead_identifier"]["email"] == pseudonym("ana.diaz@ACME.com ")
@@ -104,7 +104,7 @@ def test_a_pseudonym_is_the_documented_formula_and_stable() -> None:
 
 
 def test_another_key_gives_other_pseudonyms() -> None:
-    """Nobody can try names without it."""
+    """Without the key, nobody can test names."""
     one = Privacy("pseudonymised", b"one")(None, "info", {"name": "Ana"})
     other = Privacy("pseudonymised", b"other")(None, "info", {"name": "Ana"})
     assert one != other
@@ -118,7 +118,7 @@ def test_a_blank_value_and_a_stand_in_stay() -> None:
 
 
 def test_pseudonyms_without_a_key_are_refused_with_the_setting_to_give() -> None:
-    """An unkeyed hash of a name is no pseudonym."""
+    """A hash of a name without a key is not a pseudonym."""
     for key in (None, b""):
         with pytest.raises(ValueError, match="pseudonym_key"):
             Privacy("pseudonymised", key)
@@ -131,7 +131,7 @@ def test_an_unknown_policy_is_refused_with_those_there_are() -> None:
 
 
 def test_the_key_is_never_shown() -> None:
-    """Neither by repr nor by str."""
+    """It is in neither repr nor str."""
     privacy = Privacy("pseudonymised", b"hunter2hunter2")
     assert repr(privacy) == "Privacy('pseudonymised')"
     assert (
@@ -155,7 +155,7 @@ def test_a_personal_key_counts_with_a_number_or_a_path(field: str, form: str) ->
     "key", ["firstName", "FirstName", "First Name", "first-name", "FIRST_NAME", "Email 1", "e mail"]
 )
 def test_a_personal_key_counts_in_any_notation(key: str) -> None:
-    """Rows of other people's files are written in all of them."""
+    """Imported files use all of them."""
     fields = {"first_name", "email", "e_mail"}
     assert clean({key: "x"}, pii_fields=fields) == {key: MASK}
 
@@ -166,13 +166,13 @@ def test_a_personal_key_counts_in_any_notation(key: str) -> None:
      "phone_calls", "hostname", "company", "title", "website", "lead_id"],
 )  # fmt: skip
 def test_a_personal_key_counts_only_as_a_whole(key: str) -> None:
-    """operation_name is nobody's name."""
+    """operation_name does not name a person."""
     event = {key: "Ana"}
     assert clean(event) is event
 
 
 def test_fields_of_ones_own_can_be_personal() -> None:
-    """Even a word of the contract; the default ones are replaced, not joined."""
+    """Even a term of the contract; the default fields are replaced, not extended."""
     event = {"company": "Acme", "user": "ana", "name": "Bob"}
     assert clean(event, pii_fields=["company", "user"]) == {
         "company": MASK,
@@ -182,7 +182,7 @@ def test_fields_of_ones_own_can_be_personal() -> None:
 
 
 def test_everything_under_a_personal_key_goes_whatever_its_kind() -> None:
-    """Numbers, lists, objects; true, false and null say nothing."""
+    """Numbers, lists and objects; true, false and null reveal nothing."""
     assert clean(
         {
             "phone": 34912345678,
@@ -201,13 +201,13 @@ def test_everything_under_a_personal_key_goes_whatever_its_kind() -> None:
 
 
 def test_what_is_sensitive_is_masked_not_pseudonymised() -> None:
-    """A secret must not be joinable."""
+    """Secrets must not be joinable."""
     found = clean({"raw_data": {"password": "x"}, "max_tokens": 5}, "pseudonymised")
     assert found == {"raw_data": {"password": MASK}, "max_tokens": 5}
 
 
 def test_the_name_of_an_alert_is_that_of_its_rule() -> None:
-    """Its message is a text like any other."""
+    """Its message is treated like any other text."""
     event = {"alerts": [{"name": "error rate", "severity": "critical", "message": "ana@acme.com"}]}
     assert clean(event) == {
         "alerts": [{"name": "error rate", "severity": "critical", "message": MASK}]
@@ -230,7 +230,7 @@ def test_measurements_by_field_name_are_no_personal_data() -> None:
 
 
 def test_a_known_name_and_address_are_found_in_other_texts() -> None:
-    """In error messages and stack traces, before and behind the key, in any case."""
+    """In error messages and stack traces, before and after the key, in any case."""
     event = {
         "note": "ANA DÍAZ called",
         **operation(
@@ -252,7 +252,7 @@ def test_a_known_name_and_address_are_found_in_other_texts() -> None:
 
 
 def test_a_known_text_is_found_as_a_whole_word_only() -> None:
-    """Ana is not in Anabel, and two letters identify nobody."""
+    """Ana is not found in Anabel, and two letters identify nobody."""
     assert (
         clean({"name": "Ana", "m": "Ana met Anabel and banAna"})["m"] == "*** met Anabel and banAna"
     )
@@ -261,7 +261,7 @@ def test_a_known_text_is_found_as_a_whole_word_only() -> None:
 
 
 def test_the_longer_of_two_known_texts_wins() -> None:
-    """The full name has a pseudonym of its own."""
+    """The full name has its own pseudonym."""
     event = {"first_name": "Ana", "name": "Ana Díaz", "m": "Ana Díaz, called Ana"}
     assert (
         clean(event, "pseudonymised")["m"] == f"{pseudonym('Ana Díaz')}, called {pseudonym('Ana')}"
@@ -269,7 +269,7 @@ def test_the_longer_of_two_known_texts_wins() -> None:
 
 
 def test_words_of_the_contract_are_kept_though_a_person_bears_their_name() -> None:
-    """Somebody called High, Committed or Lead does not ruin the labels."""
+    """A person named High, Committed or Lead does not ruin the labels."""
     event = operation(event="lead.add")
     event["lead_identifier"]["name"] = "excellent"
     event["lead_identifier"]["email"] = "committed"
@@ -280,13 +280,13 @@ def test_words_of_the_contract_are_kept_though_a_person_bears_their_name() -> No
 
 
 def test_the_message_of_anybodys_event_is_a_text() -> None:
-    """With a blank in it, `event` is written for people."""
+    """An `event` with a blank in it is free text."""
     assert clean({"name": "lead", "event": "lead came"}) == {"name": MASK, "event": "*** came"}
     assert clean({"name": "lead", "event": "lead.add"}) == {"name": MASK, "event": "lead.add"}
 
 
 def test_an_address_is_found_in_every_text() -> None:
-    """Also in ids, companies and websites, where nothing else is looked for."""
+    """Also in ids, companies and websites, which are not searched for anything else."""
     event = {"lead_id": "ana@acme.com", "company": "Acme, ask bob@acme.com", "m": "a@b.co."}
     assert clean(event) == {"lead_id": MASK, "company": "Acme, ask ***", "m": "***."}
 
@@ -311,7 +311,7 @@ def test_what_looks_like_a_phone_number_is_found_in_texts(phone: str) -> None:
      "12345678901234567890"],
 )  # fmt: skip
 def test_what_is_no_phone_number_stays(text: str) -> None:
-    """Dates, times, addresses of machines, versions, ids, measurements."""
+    """Dates, times, machine addresses, versions, ids and measurements are kept."""
     event = {"m": text}
     assert clean(event) is event
 
@@ -341,7 +341,7 @@ policies = st.sampled_from(["plain", "pseudonymised", "masked"])
 def test_no_policy_changes_keys_shape_or_its_argument(
     event: dict[str, Any], policy: Policy
 ) -> None:
-    """What is nested in an event belongs to the application."""
+    """Objects nested in an event belong to the application."""
     before = json.dumps(event)
     found = clean(event, policy)
     assert json.dumps(event) == before
@@ -357,7 +357,7 @@ def test_no_policy_changes_keys_shape_or_its_argument(
 
 @given(events, policies)
 def test_every_policy_masks_what_the_plain_one_does(event: dict[str, Any], policy: Policy) -> None:
-    """No policy lets a secret through that another masks."""
+    """No policy passes a secret that another one masks."""
     found = clean(event, policy)
     assert mask_secrets(found) == found
 
@@ -370,7 +370,7 @@ def test_a_second_time_changes_nothing(event: dict[str, Any], policy: Policy) ->
 
 
 def personal(value: Any, is_personal: bool) -> list[str]:
-    """Every text under a name key, found by a walk of the test's own."""
+    """Return every text under a name key, found by an independent search."""
     if isinstance(value, dict):
         return [
             text
@@ -384,7 +384,7 @@ def personal(value: Any, is_personal: bool) -> list[str]:
 
 @given(events)
 def test_nothing_under_a_name_key_survives(event: dict[str, Any]) -> None:
-    """At any depth; what stands there is a mask or blank."""
+    """At any depth, such a value is a mask or blank."""
     found = clean(
         {key: item for key, item in event.items() if key not in ("alerts", "training_labels")}
     )
@@ -402,7 +402,7 @@ def test_nothing_under_a_name_key_survives(event: dict[str, Any]) -> None:
 
 
 def test_a_stack_that_ends_inside_masks_everything_but_the_contracts_words() -> None:
-    """What could not be looked into does not pass."""
+    """Content that could not be searched is masked."""
     event: dict[str, Any] = {"log_type": "error_log", "name": "Ana", "m": {"name": "Ana"}}
 
     def sink_deep(depth: int) -> Any:
@@ -417,7 +417,7 @@ def test_a_stack_that_ends_inside_masks_everything_but_the_contracts_words() -> 
 
 
 def test_an_object_whose_text_raises_is_masked() -> None:
-    """Under a personal key everything goes."""
+    """Under a personal key everything is masked."""
 
     class Mute:
         def __str__(self) -> str:
@@ -428,12 +428,12 @@ def test_an_object_whose_text_raises_is_masked() -> None:
 
 
 def test_lone_surrogates_have_a_pseudonym() -> None:
-    """They occur in what people paste."""
+    """They occur in pasted text."""
     assert clean({"name": "\ud800abc"}, "pseudonymised")["name"].startswith("p:")
 
 
 def test_a_cycle_is_cut() -> None:
-    """As masking does."""
+    """Masking does the same."""
     event: dict[str, Any] = {"name": "Ana"}
     event["again"] = event
     assert clean(event) == {"name": MASK, "again": "<cycle>"}

@@ -29,7 +29,7 @@ ALIASES = {
 
 
 def issues(field: str, value: object) -> list[str]:
-    """The issues of one field of an otherwise complete lead."""
+    """Return the issues of one field of an otherwise complete lead."""
     return score({**COMPLETE, field: value}).issues
 
 
@@ -37,7 +37,7 @@ def issues(field: str, value: object) -> list[str]:
 
 
 def test_the_first_worked_example_is_high() -> None:
-    """John Doe of Test Corp is neither a test nor a placeholder."""
+    """Test Corp and John Doe are not placeholders."""
     lead = {"id": "uuid-123", "name": "John Doe", "company": "Test Corp", "email": "john@test.com"}
     found = score(lead)
     assert found.tier == "high"
@@ -70,25 +70,25 @@ def test_the_tier_follows_from_which_fields_are_valid(fields: list[str], tier: s
 
 
 def test_a_complete_lead_scores_one_and_has_no_issues() -> None:
-    """Nothing is lost."""
+    """No points are lost."""
     assert score(COMPLETE) == (1.0, "high", [])
 
 
 def test_no_lead_without_a_name_is_high() -> None:
-    """Everything else together is not enough."""
+    """All other fields together are not enough."""
     nameless = {field: value for field, value in COMPLETE.items() if field != "name"}
     assert score(nameless).tier == "medium"
 
 
 @pytest.mark.parametrize("lead", [None, "John Doe", 42, [("name", "John")], object(), b"{}"])
 def test_what_is_no_mapping_is_invalid(lead: object) -> None:
-    """There is nothing to score, and it says so."""
+    """The issue says that it is not a mapping."""
     assert score(lead) == (0.0, "invalid", ["not_a_mapping"])
     assert explain(lead) == {}
 
 
 def test_any_mapping_is_a_lead_and_any_text_a_value() -> None:
-    """They need be neither dict nor str themselves."""
+    """They need not be a dict or a str."""
 
     class Text(str):
         __slots__ = ()
@@ -98,7 +98,7 @@ def test_any_mapping_is_a_lead_and_any_text_a_value() -> None:
 
 
 def test_small_faults_together_keep_a_name_a_company_and_an_address_high() -> None:
-    """A first name alone, a shared mailbox and another domain still make a usable lead."""
+    """A single name, a shared mailbox and another domain still make a usable lead."""
     lead = {"name": "Jaime", "company": "Acme", "email": "info@acme.com", "website": "black.com"}
     found = score(lead)
     assert found.tier == "high"
@@ -112,7 +112,7 @@ def test_small_faults_together_keep_a_name_a_company_and_an_address_high() -> No
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("blank", [None, "", "   ", "\t\n", float("nan")])
 def test_a_blank_value_is_a_missing_one(field: str, blank: object) -> None:
-    """None, blanks and NaN are no values."""
+    """None, blanks and NaN count as missing."""
     assert issues(field, blank) == [f"{field.removesuffix('_url')}_missing"]
 
 
@@ -121,7 +121,7 @@ def test_a_blank_value_is_a_missing_one(field: str, blank: object) -> None:
     "placeholder", ["test", "N/A", " asdf ", "Unknown", "none", "-", "TBD", "x", "#N/A"]
 )
 def test_a_placeholder_as_the_whole_value_is_worth_nothing(field: str, placeholder: str) -> None:
-    """In any case, and with blanks around it."""
+    """In any case, and with surrounding blanks."""
     code = field.removesuffix("_url")
     assert issues(field, placeholder) == [f"{code}_placeholder"]
     assert explain({**COMPLETE, field: placeholder})[field].earned == 0
@@ -130,7 +130,7 @@ def test_a_placeholder_as_the_whole_value_is_worth_nothing(field: str, placehold
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("value", [True, ["a"], {"a": 1}, b"Acme", object()])
 def test_a_value_that_is_no_text_is_invalid(field: str, value: object) -> None:
-    """It is neither missing nor does it raise."""
+    """It is not missing, and does not raise."""
     assert issues(field, value) == [f"{field.removesuffix('_url')}_invalid"]
 
 
@@ -151,13 +151,13 @@ def test_a_value_that_is_no_text_is_invalid(field: str, value: object) -> None:
     ],
 )
 def test_a_persons_name_of_any_script_is_valid(name: str) -> None:
-    """Scripts without spaces between names are no half names."""
+    """A name in a script without spaces is complete."""
     assert issues("name", name) == []
 
 
 @pytest.mark.parametrize("name", ["Jaime", "José", "O'Neill"])
 def test_one_latin_word_is_half_a_name(name: str) -> None:
-    """It costs one point."""
+    """It loses one point."""
     assert issues("name", name) == ["name_single_word"]
     assert explain({"name": name})["name"].earned == 29
 
@@ -166,12 +166,12 @@ def test_one_latin_word_is_half_a_name(name: str) -> None:
     "name", ["12345", "!!", "jaime@acme.com", "https://acme.com", "A" * 201, 17]
 )
 def test_what_cannot_be_a_name_is_invalid(name: object) -> None:
-    """Numbers, punctuation, addresses and paragraphs stand in the wrong field."""
+    """Numbers, punctuation, addresses and paragraphs belong to other fields."""
     assert issues("name", name) == ["name_invalid"]
 
 
 def test_first_and_last_name_make_a_name() -> None:
-    """What stands for no name is left out of it; surnames that look like placeholders are not."""
+    """Placeholder parts are left out; surnames that resemble placeholders are kept."""
     assert score({"first_name": "Jaime", "last_name": "Hayes"}).score == 0.3
     assert "name_single_word" in score({"first_name": "Jaime", "last_name": "N/A"}).issues
     assert "name_single_word" in score({"last_name": "Hayes"}).issues
@@ -185,7 +185,7 @@ def test_first_and_last_name_make_a_name() -> None:
 
 @pytest.mark.parametrize(("field", "alias"), [(f, a) for f in ALIASES for a in ALIASES[f]])
 def test_an_alias_counts_as_the_field(field: str, alias: str) -> None:
-    """Also where the field itself is there but blank."""
+    """Also if the field itself is present but blank."""
     renamed = {alias if key == field else key: value for key, value in COMPLETE.items()}
     assert score(renamed) == (1.0, "high", [])
     assert score({**renamed, field: None}) == (1.0, "high", [])
@@ -193,7 +193,7 @@ def test_an_alias_counts_as_the_field(field: str, alias: str) -> None:
 
 
 def test_the_fields_own_name_wins_over_an_alias() -> None:
-    """What is given there is scored, even if it is bad."""
+    """Its value is scored, even if it is bad."""
     assert "title_placeholder" in score({**COMPLETE, "title": "n/a", "job_title": "VP"}).issues
 
 
@@ -218,7 +218,7 @@ def test_the_fields_own_name_wins_over_an_alias() -> None:
     ],
 )
 def test_an_address_by_the_documented_rule_is_valid(address: str) -> None:
-    """Plus tags, hyphens and other scripts included."""
+    """This includes plus tags, hyphens and other scripts."""
     assert explain({"email": address})["email"].issues == ()
 
 
@@ -258,19 +258,19 @@ def test_an_address_by_the_documented_rule_is_valid(address: str) -> None:
     ],
 )
 def test_an_address_against_the_rule_is_invalid(address: str) -> None:
-    """Quotes, comments, lists of addresses and address literals are against it too."""
+    """Quotes, comments, lists of addresses and address literals are invalid."""
     assert explain({"email": address})["email"].issues == ("email_invalid",)
 
 
 @pytest.mark.parametrize("address", ["none@none.com", "test@test.com", "ASDF@example.org"])
 def test_an_address_of_placeholders_only_is_one(address: str) -> None:
-    """Somebody had to fill a field; john@test.com may be real."""
+    """It was typed to fill the field; john@test.com may be real."""
     assert issues("email", address) == ["email_placeholder"]
 
 
 @pytest.mark.parametrize("address", ["info@acme.com", "Sales@acme.com", "no-reply@acme.com"])
 def test_a_shared_mailbox_costs_little(address: str) -> None:
-    """It is valid, but no person's."""
+    """It is valid, but not a person's."""
     assert issues("email", address) == ["email_role_address"]
 
 
@@ -278,19 +278,19 @@ def test_a_shared_mailbox_costs_little(address: str) -> None:
     "company", ["3M", "7-Eleven", "Test Corp", "@Home", "Mays, Hunt and Ali", "株式会社", "42"]
 )
 def test_a_company_needs_a_letter_or_a_digit(company: str) -> None:
-    """Any script and any punctuation beside that."""
+    """Any script and punctuation is allowed in addition."""
     assert issues("company", company) == []
 
 
 @pytest.mark.parametrize("company", ["---!", "https://acme.com", "john@acme.com", "A" * 201])
 def test_another_fields_value_is_no_company(company: str) -> None:
-    """Addresses of mailboxes and pages were pasted into the wrong field."""
+    """Addresses of mailboxes and pages belong to other fields."""
     assert issues("company", company) == ["company_invalid"]
 
 
 @pytest.mark.parametrize("title", ["VP Sales", "CEO", "Tester", "Responsable R&D", "3D Artist"])
 def test_a_title_needs_a_letter(title: str) -> None:
-    """A tester is no test."""
+    """A tester is not a test."""
     assert issues("title", title) == []
     assert issues("title", "42") == ["title_invalid"]
 
@@ -314,7 +314,7 @@ def test_a_persons_linkedin_page_is_valid(url: str) -> None:
 
 @pytest.mark.parametrize("kind", ["company", "school", "showcase"])
 def test_a_companys_linkedin_page_is_half_worth(kind: str) -> None:
-    """It does not name the person."""
+    """It does not identify the person."""
     url = f"https://www.linkedin.com/{kind}/acme"
     assert issues("linkedin_url", url) == ["linkedin_not_a_person"]
     assert explain({"linkedin_url": url})["linkedin_url"].earned == 5
@@ -334,7 +334,7 @@ def test_a_companys_linkedin_page_is_half_worth(kind: str) -> None:
     ],
 )
 def test_another_page_is_no_linkedin_page(url: str) -> None:
-    """Look-alike hosts included."""
+    """This includes look-alike hosts."""
     assert issues("linkedin_url", url) == ["linkedin_invalid"]
 
 
@@ -355,7 +355,7 @@ def test_another_page_is_no_linkedin_page(url: str) -> None:
     ],
 )
 def test_a_phone_number_in_any_usual_notation_is_valid(phone: object) -> None:
-    """Extensions, country codes, other digits, and the bare number of a spreadsheet."""
+    """Extensions, country codes, other digits, and a bare number from a spreadsheet."""
     assert issues("phone", phone) == []
 
 
@@ -371,7 +371,7 @@ def test_what_cannot_be_dialled_is_invalid(phone: object) -> None:
 
 @pytest.mark.parametrize("phone", ["000-000-0000", "1234567890", "+1 555 555 5555", "1111111"])
 def test_a_number_typed_to_fill_the_field_is_a_placeholder(phone: str) -> None:
-    """The same digit or counting."""
+    """The same digit repeated, or counting."""
     assert issues("phone", phone) == ["phone_placeholder"]
 
 
@@ -389,7 +389,7 @@ def test_a_number_typed_to_fill_the_field_is_a_placeholder(phone: str) -> None:
     ],
 )
 def test_a_website_that_agrees_with_the_address_is_valid(url: str) -> None:
-    """The registered name counts, not the host, the country or the path."""
+    """The registered name matters, not the host, the country or the path."""
     assert issues("website", url) == []
 
 
@@ -426,7 +426,7 @@ def test_a_website_of_another_domain_costs_little(url: str, address: str) -> Non
 def test_a_website_agrees_with_a_mail_provider_and_with_no_address(
     url: str, address: str | None
 ) -> None:
-    """They say nothing about the company; punycode is the same domain."""
+    """They reveal nothing about the company; punycode is the same domain."""
     assert explain({"website": url, "email": address})["website"].issues == ()
 
 
@@ -452,7 +452,7 @@ leads = st.dictionaries(keys, values)
 
 @given(leads)
 def test_score_and_explanation_are_one_judgement(lead: dict[str, Any]) -> None:
-    """Points add up to the score, issues to the issues, and each loss has exactly its reason."""
+    """Points add up to the score, issues to the issues, and each loss has its reason."""
     found, fields = score(lead), explain(lead)
     assert tuple(fields) == FIELDS
     assert sum(field.weight for field in fields.values()) == 100
@@ -468,7 +468,7 @@ def test_score_and_explanation_are_one_judgement(lead: dict[str, Any]) -> None:
 
 @given(leads, st.sampled_from(FIELDS))
 def test_a_faultless_value_never_lowers_the_score(lead: dict[str, Any], field: str) -> None:
-    """Except that a website shows whether the e-mail address is the company's."""
+    """Exception: a website shows whether the e-mail address is the company's."""
     better = {**lead, field: COMPLETE[field]}
     loss = 0.02 if field == "email" else 0
     assert score(better).score >= score(lead).score - loss - 1e-9
@@ -476,7 +476,7 @@ def test_a_faultless_value_never_lowers_the_score(lead: dict[str, Any], field: s
 
 @given(leads)
 def test_blanks_around_values_and_their_case_of_letters_do_not_matter(lead: dict[str, Any]) -> None:
-    """Scoring strips and folds."""
+    """Values are stripped and casefolded."""
     padded = {
         key: f" {value}\n" if isinstance(value, str) else value for key, value in lead.items()
     }
@@ -487,7 +487,7 @@ def test_blanks_around_values_and_their_case_of_letters_do_not_matter(lead: dict
     st.dictionaries(st.text() | st.integers(), st.one_of(values, st.integers(), st.lists(values)))
 )
 def test_scoring_neither_raises_nor_changes_the_lead(lead: dict[Any, Any]) -> None:
-    """Whatever is in it."""
+    """This holds for any content."""
     before = repr(lead)
     score(lead)
     assert repr(lead) == before
@@ -532,7 +532,7 @@ def test_the_lead_is_taken_out_and_its_quality_put_in() -> None:
 
 
 def test_without_a_lead_there_is_nothing_to_label() -> None:
-    """The labels stay null; a lead that is None is one that was passed."""
+    """The labels stay null; a lead of None counts as passed."""
     event: dict[str, Any] = {"training_labels": {"data_quality": None}}
     assert labels(event) == {"data_quality": None}
     assert labels({"event": "x"}) is None
@@ -540,13 +540,13 @@ def test_without_a_lead_there_is_nothing_to_label() -> None:
 
 
 def test_a_judgement_of_the_caller_stays_whole() -> None:
-    """Its tier is not joined with our score."""
+    """Its tier is not combined with our score."""
     event = {"_lead": COMPLETE, "training_labels": {"data_quality": "low"}}
     assert labels(event) == {"data_quality": "low"}
 
 
 def test_two_events_never_share_their_list_of_issues() -> None:
-    """Somebody may write to it."""
+    """An application may change its list."""
     labels({"_lead": {}})["data_quality_issues"].clear()
     assert labels({"_lead": {}})["data_quality_issues"]
 
@@ -568,5 +568,5 @@ def test_another_log_type_loses_the_lead_and_gets_no_label(log_type: str) -> Non
     ],
 )
 def test_no_event_makes_it_raise(event: dict[str, Any]) -> None:
-    """Neither a mapping that raises nor labels of another kind."""
+    """This includes a mapping that raises, and labels of another type."""
     assert "_lead" not in DataQuality()(None, "info", event)

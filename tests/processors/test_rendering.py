@@ -1,4 +1,4 @@
-"""Whatever an event holds, it becomes one whole line."""
+"""Every event becomes one whole line, whatever it holds."""
 
 import datetime as dt
 import decimal
@@ -35,7 +35,7 @@ class Point:
 
 
 class Hostile:
-    """Raises wherever it is asked."""
+    """An object whose methods raise."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
@@ -44,7 +44,7 @@ class Hostile:
 
 
 def line_of(value: Any, **options: Any) -> Any:
-    """The value as it comes back from its line."""
+    """Return the value parsed from its line."""
     line = JSONLine(**options)(None, "info", {"event_name": "x", "value": value})
     assert b"\n" not in line
     return json.loads(line)["value"]
@@ -81,7 +81,7 @@ ZONE = dt.timezone(dt.timedelta(hours=2))
     ],
 )
 def test_every_kind_of_value_has_its_rule(value: Any, rendered: Any) -> None:
-    """The table of the module's documentation holds."""
+    """The table in the module's documentation is correct."""
     assert line_of(value) == rendered
 
 
@@ -93,7 +93,7 @@ def test_a_cycle_ends() -> None:
 
 
 def test_depth_ends() -> None:
-    """A value nested a hundred thousand levels deep costs neither the line nor the stack."""
+    """A value nested a hundred thousand levels deep breaks neither the line nor the stack."""
     value: Any = 1
     for _ in range(100_000):
         value = [value]
@@ -101,7 +101,7 @@ def test_depth_ends() -> None:
 
 
 def test_a_container_changed_by_another_thread_costs_no_event() -> None:
-    """Events whose values another thread changes meanwhile are all rendered."""
+    """Events whose values another thread changes are all rendered."""
     shared: dict[Any, Any] = {}
     stop = threading.Event()
 
@@ -153,7 +153,7 @@ def test_any_value_gives_a_line_that_json_reads(value: Any) -> None:
 
 @given(VALUES)
 def test_a_plain_copy_renders_as_the_value(value: Any) -> None:
-    """Property: the tolerant copy is made of JSON's types only, and renders without help."""
+    """Property: the tolerant copy consists of JSON types only, and renders without a hook."""
     assert json.loads(render({"v": to_plain(value)})) is not None
 
 
@@ -183,7 +183,7 @@ def test_a_shortened_line_fits_and_says_what_was_cut(values: dict[str, Any]) -> 
 
 
 def test_cuts_are_named_by_their_path() -> None:
-    """The long value is cut, its neighbours stay, and the path tells which it was."""
+    """The long value is cut, its neighbours are kept, and the path identifies it."""
     event = {"context": {"note": "x" * 40_000, "user": "ana"}, "list": [1, 2]}
     found = json.loads(JSONLine()(None, "info", event))
     assert found["truncated_fields"] == ["context.note"]
@@ -192,13 +192,13 @@ def test_cuts_are_named_by_their_path() -> None:
 
 
 def test_a_limit_below_a_record_is_refused() -> None:
-    """A limit that no record could keep is an error that names the least."""
+    """The error names the smallest valid limit."""
     with pytest.raises(ValueError, match="1024"):
         JSONLine(10)
 
 
 def test_an_event_that_nothing_can_render_leaves_a_stub() -> None:
-    """Keys whose own code raises cost the content, not the event: the stub says what happened."""
+    """Keys whose own code raises lose the content, not the event: the stub has the error."""
 
     class Key(str):
         __slots__ = ()
@@ -213,7 +213,7 @@ def test_an_event_that_nothing_can_render_leaves_a_stub() -> None:
 
 
 def test_routing_sends_each_log_type_to_its_folder() -> None:
-    """The wrapped logger is called with the category and the line; unknown types go together."""
+    """The wrapped logger gets category and line; unknown types share a category."""
     route = Route(lambda logger, name, event: b"line")
     assert route(None, "info", {"log_type": "sync_operation"}) == (("sync_operations", b"line"), {})
     assert route(None, "info", {"log_type": "odd"}) == (("monitoring_data", b"line"), {})

@@ -1,4 +1,4 @@
-"""Sampling: which events are kept, and the rate that is written into them."""
+"""Sampling: the events that are kept, and their recorded rate."""
 
 import random
 from typing import Any
@@ -22,7 +22,7 @@ def operation(operation_type: str = "get_lead", **more: Any) -> dict[str, Any]:
 
 
 def rate_of(event: dict[str, Any], rates: dict[str, float], number: float = 0.0) -> Any:
-    """The rate written into the event; "dropped" if it was dropped, None if untouched."""
+    """Return the event's rate; "dropped" if it was dropped, None if it is unchanged."""
     try:
         return Sampling(rates, random=lambda: number)(None, "info", event).get("sample_rate")
     except DropEvent:
@@ -30,7 +30,7 @@ def rate_of(event: dict[str, Any], rates: dict[str, float], number: float = 0.0)
 
 
 def test_an_event_without_a_rate_passes_untouched() -> None:
-    """Neither dropped nor marked."""
+    """It is neither dropped nor marked."""
     event = operation("add_lead")
     assert Sampling({})(None, "info", event) is event
     assert rate_of(event, {"get_lead": 0.1}, 0.99) is None
@@ -41,12 +41,12 @@ def test_an_event_without_a_rate_passes_untouched() -> None:
     ("number", "expected"), [(0.0, 0.25), (0.2499, 0.25), (0.25, "dropped"), (0.99, "dropped")]
 )
 def test_an_ordinary_event_is_kept_with_its_rate_or_dropped(number: float, expected: Any) -> None:
-    """It is kept where the random number is below the rate."""
+    """It is kept if the random number is below the rate."""
     assert rate_of(operation(), {"get_lead": 0.25}, number) == expected
 
 
 def test_the_operation_comes_before_the_log_type_and_that_before_the_rest() -> None:
-    """operation_type, log_type, "*"."""
+    """The order is operation_type, log_type, "*"."""
     rates = {"get_lead": 0.1, "database_operation": 0.2, "*": 0.3}
     assert rate_of(operation("get_lead"), rates) == 0.1
     assert rate_of(operation("add_lead"), rates) == 0.2
@@ -80,13 +80,13 @@ def test_a_measurement_is_sampled_by_its_operation_name() -> None:
 def test_errors_and_slow_events_are_always_kept_and_count_once(
     event: dict[str, Any], rate: float
 ) -> None:
-    """Whatever the rate, even 0."""
+    """This holds for any rate, even 0."""
     assert rate_of(dict(event), {"*": rate}, 0.999) == 1.0
 
 
 @pytest.mark.parametrize("method", ["error", "exception", "critical", "fatal"])
 def test_the_logger_method_is_the_level_of_an_event_that_has_none(method: str) -> None:
-    """In a chain without a level processor an error is an error."""
+    """In a chain without a level processor, an error is still an error."""
     kept = Sampling({"*": 0})(None, method, {"event": "failed"})
     assert kept["sample_rate"] == 1.0
 
@@ -97,7 +97,7 @@ def test_a_rate_of_zero_drops_every_ordinary_event() -> None:
 
 
 def test_a_rate_of_one_asks_no_random_number() -> None:
-    """What is kept anyway is marked 1.0."""
+    """An event that is kept anyway is marked with 1.0."""
 
     def never() -> float:
         raise AssertionError("asked for a random number")
@@ -115,7 +115,7 @@ def test_which_tiers_are_slow_can_be_chosen() -> None:
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0001, float("nan"), float("inf"), "0.5", None, True])
 def test_a_rate_that_is_no_share_is_refused_with_its_key_and_value(rate: Any) -> None:
-    """The error says which and what."""
+    """The error names both."""
     with pytest.raises(ValueError, match=f"'get_lead' is {rate!r}"):
         Sampling({"add_lead": 0.5, "get_lead": rate})
 
@@ -160,7 +160,7 @@ anything = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.i
 def test_no_event_of_any_shape_makes_it_raise_anything_but_drop_event(
     event: dict[str, Any],
 ) -> None:
-    """It keeps, marks or drops."""
+    """It keeps, marks or drops the event."""
     sample = Sampling({"*": 0.5}, random=random.Random(1).random)
     try:
         assert sample(None, "info", event) is event

@@ -1,4 +1,4 @@
-"""A session follows its code through threads and tasks, and nested ones restore."""
+"""A session follows its code through threads and tasks; nested ones restore the outer one."""
 
 import asyncio
 import contextvars
@@ -26,7 +26,7 @@ def test_a_process_has_one_session_of_its_own() -> None:
 
 
 def test_nested_sessions_restore_the_outer_one() -> None:
-    """An inner session has its own id and the outer one's values; after it all is as before."""
+    """An inner session has its own id and the outer one's values; later the outer one returns."""
     with open_session(user="ana", job="a") as outer:
         with open_session(job="b") as inner:
             assert _event()["context"] == {"user": "ana", "job": "b"}
@@ -62,7 +62,7 @@ def test_a_thread_started_with_the_context_keeps_the_session() -> None:
 
 
 def test_tasks_have_their_sessions_side_by_side() -> None:
-    """Interleaved tasks keep their own session; executors take it through the context."""
+    """Interleaved tasks keep their own session; executors get it through the context."""
 
     async def job(user: str, pool: ThreadPoolExecutor) -> tuple[str, str, str]:
         with open_session(user=user) as session_id:
@@ -86,7 +86,7 @@ def test_tasks_have_their_sessions_side_by_side() -> None:
 
 
 def test_an_error_keeps_its_own_context_beside_the_bound_values() -> None:
-    """Bound values join an error's context section and replace nothing in it."""
+    """Bound values are added to an error's context section, and replace nothing in it."""
     with open_session(user="ana", operation_id="mine"):
         event = _event(log_type="error_log", context={"operation_id": "op1"})
     assert event["context"] == {"operation_id": "op1", "bound_operation_id": "mine", "user": "ana"}
@@ -98,7 +98,7 @@ def _send_session(queue: "multiprocessing.Queue[str]") -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # forking is what is tested
 def test_a_forked_child_is_a_session_of_its_own() -> None:
-    """The process session of a forked child has another id than its parent's."""
+    """The process session of a forked child has a different id from its parent's."""
     context = multiprocessing.get_context("fork")
     queue: multiprocessing.Queue[str] = context.Queue()
     child = context.Process(target=_send_session, args=(queue,))

@@ -1,4 +1,4 @@
-"""Tiers and PerformanceTier: the band of a wall time."""
+"""Tiers and PerformanceTier: the tier of a wall time."""
 
 import math
 from typing import Any
@@ -45,14 +45,14 @@ def label(event: dict[str, Any], process: PerformanceTier | None = None) -> Any:
     ],
 )
 def test_a_time_equal_to_a_limit_belongs_to_the_better_tier(ms: float, expected: str) -> None:
-    """Each limit is the longest time of its own tier."""
+    """Each limit is the maximum of its own tier."""
     assert tier(ms) == expected
     assert label(operation(ms)) == expected
 
 
 @pytest.mark.parametrize("ms", [None, math.nan, math.inf, -math.inf, -0.001, True, "12", [], 1j])
 def test_what_is_no_measurement_has_no_tier(ms: Any) -> None:
-    """Null, NaN, infinity, a negative time and a value of another type stay null."""
+    """Null, NaN, infinity, a negative time and a value of another type give null."""
     assert tier(ms) is None
     assert label(operation(ms)) is None
 
@@ -119,7 +119,7 @@ def test_a_measurement_is_judged_by_its_total_duration_and_operation_name() -> N
     "log_type", ["sync_operation", "migration_operation", "error_log", "monitoring_data", "other"]
 )
 def test_other_log_types_pass_untouched(log_type: str) -> None:
-    """A sync is no database operation, even with a duration at top level."""
+    """A sync is not a database operation, even with a duration at top level."""
     event = {"log_type": log_type, "execution_time_ms": 5.0, "training_labels": {}}
     assert PerformanceTier()(None, "info", event) == {
         "log_type": log_type,
@@ -129,7 +129,7 @@ def test_other_log_types_pass_untouched(log_type: str) -> None:
 
 
 def test_a_tier_that_the_caller_set_stays() -> None:
-    """The processor fills what is null only."""
+    """The processor only fills labels that are null."""
     assert label(operation(1.0, performance_tier="slow")) == "slow"
     flat = {"duration_ms": 1.0, "training_labels": {"performance_tier": "slow"}}
     assert label(flat) == "slow"
@@ -137,7 +137,7 @@ def test_a_tier_that_the_caller_set_stays() -> None:
 
 @pytest.mark.parametrize("key", ["execution_time_ms", "duration_ms"])
 def test_a_flat_event_gets_labels_of_its_own(key: str) -> None:
-    """In a structlog chain of anybody's, a duration at top level is enough."""
+    """In any structlog chain, a duration at top level is enough."""
     assert label({"event": "done", key: 300}) == "good"
     process = PerformanceTier(overrides={"full_sync": SLOW_SYNC})
     assert label({"operation_type": "full_sync", key: 300}, process) == "very_slow"
@@ -170,7 +170,7 @@ anything = st.recursive(
     )
 )
 def test_no_event_of_any_shape_makes_it_raise(event: dict[str, Any]) -> None:
-    """Somebody else's sections under our names are not our business, but no error either."""
+    """Foreign sections under our names are not labelled, and raise no error."""
     process = PerformanceTier(overrides={"full_sync": SLOW_SYNC})
     assert process(None, "info", event) is event
 

@@ -1,4 +1,4 @@
-"""Log files as writers leave them."""
+"""Log files as written by writers."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from leadlog.core.clock import format_us
 
 @pytest.fixture
 def event() -> Callable[..., dict[str, Any]]:
-    """Make an event `at` microseconds after 1970, with anything else in it."""
+    """Make an event `at` microseconds after 1970, with any further keys."""
 
     def make(at: int, **more: Any) -> dict[str, Any]:
         return {"timestamp": format_us(at), **more}

@@ -1,4 +1,4 @@
-"""What one record says about a table."""
+"""Interpretation of a single record as a change of a table."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from leadlog.reading.change import Change, change_of, unreadable
 def record(
     operation: str, *, outcome: str = "committed", key: str | None = "1", **more: Any
 ) -> dict[str, Any]:
-    """A record as the log has it, shortened to what matters here."""
+    """Return a record as in the log, shortened to the relevant keys."""
     data = {"fields_changed": more.pop("changed", None)}
     data |= {name: more.pop(name) for name in ("change", "duplicate_action") if name in more}
     who = {"lead_id": key} | {
@@ -29,7 +29,7 @@ def record(
 
 
 def understood(operation: str, **more: Any) -> Change:
-    """The change that such a record is."""
+    """Return the change of such a record."""
     change = change_of(record(operation, **more))
     assert change is not None
     return change
@@ -66,12 +66,12 @@ OLD = {"title": {"old": "CTO"}}
 def test_the_kind_of_change_is_what_the_record_says_or_shows(
     kind: str | None, operation: str, more: dict[str, Any]
 ) -> None:
-    """`change` decides where it is there, then names, duplicates and the values."""
+    """`change` decides if present, then names, duplicates and values."""
     assert understood(operation, **more).kind == kind
 
 
 def test_the_keys_of_many_rows_count_only_where_all_are_known() -> None:
-    """A list that is shorter than the number of rows says nothing about the others."""
+    """A list that is shorter than the number of rows does not identify the others."""
     many = {"bulk": True, "key": None}
     listed = {"lead_ids": ["1", "2"], "lead_count": 2}
     assert understood("delete", **many, **listed, records_affected=2).keys == ("1", "2")
@@ -102,7 +102,7 @@ def test_the_key_that_a_call_on_many_rows_happens_to_name_is_not_its_only_row() 
     ],
 )
 def test_values_that_were_cut_are_not_known(paths: list[str], cut: set[str], whole: bool) -> None:
-    """`truncated_fields` tells which columns; beyond its limit whatever looks cut is."""
+    """`truncated_fields` names the columns; beyond its limit the values' look decides."""
     changed = {"notes": {"new": "long…"}, "raw": {"new": {"a": 1}}, "note": {"new": "short"}}
     found = understood("update", changed=changed, truncated=True, truncated_fields=paths)
     assert (found.cut, found.whole) == (cut, whole)
@@ -110,13 +110,13 @@ def test_values_that_were_cut_are_not_known(paths: list[str], cut: set[str], who
 
 @pytest.mark.parametrize("value", ["***", "token=***", "p:0123456789abcdef", ["a", {"b": "***"}]])
 def test_masked_values_are_recognised(value: Any) -> None:
-    """A mask or a pseudonym, whole, in a text, or deep inside."""
+    """A mask or a pseudonym is recognised as a whole, within a text, or nested."""
     assert unreadable(value) == "masked"
 
 
 @pytest.mark.parametrize("value", [None, 0, "", "p: 1", "**", "http://x", {"a": ["p:12"]}, []])
 def test_ordinary_values_are_not_taken_for_masked_ones(value: Any) -> None:
-    """What only resembles a stand-in is a value."""
+    """A text that only resembles a pseudonym is a value."""
     assert unreadable(value) is None
 
 
@@ -135,7 +135,7 @@ def test_ordinary_values_are_not_taken_for_masked_ones(value: Any) -> None:
     ],
 )
 def test_a_record_of_another_shape_never_raises(damage: dict[str, Any]) -> None:
-    """What other programs write under our log type is read as far as it goes."""
+    """Records that other programs write under our log type are read as far as possible."""
     change_of(record("add_lead", changed=NEW) | damage)
 
 

@@ -1,4 +1,4 @@
-"""Large files as columns: what they answer is what the lines say, whatever happens to these."""
+"""Large files as columns give the same answers as the lines, whatever happens to these."""
 
 import os
 import random
@@ -19,7 +19,7 @@ DAY = "2026-11-01"
 
 @pytest.fixture(autouse=True)
 def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Columns of a small log, too, in many stretches."""
+    """Use columns for a small log as well, in many sections."""
     monkeypatch.setattr(module, "_LEAST_BYTES", 30_000)
     monkeypatch.setattr(module, "_STRETCH_BYTES", 200_000)
 
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def answers(root: Path, *, columns: bool, since: str | None = None) -> list[object]:
-    """Every column of two tables, and what was skipped."""
+    """Return every column of two tables, and the skipped lines."""
     found: list[object] = []
     with DuckDBEngine(root, since, columns=columns) as engine:
         for table in ("operations", "errors"):
@@ -55,7 +55,7 @@ def parts(root: Path) -> list[Path]:
 
 
 def poison(line: bytes, chance: random.Random) -> bytes:
-    """A line that is not as the contract wants it: other types, torn, overwritten, odd spaces."""
+    """Return a line that violates the contract: other types, torn, overwritten, odd spaces."""
     event = orjson.loads(line)
     details = event.get("operation_details") or event.get("error_details")
     kind = chance.randrange(8)
@@ -80,7 +80,7 @@ def poison(line: bytes, chance: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(2 if "SOAK" not in os.environ else 200))
 def test_columns_say_what_the_lines_say(root: Path, seed: int) -> None:
-    """With damaged lines and odd values anywhere, while the file grows, half a line at its end."""
+    """With damage and odd values anywhere, and a growing file, both give the same answers."""
     chance = random.Random(seed)
     for category in ("database_operations", "error_logs"):
         path = path_of(root, category)
@@ -102,7 +102,7 @@ def test_columns_say_what_the_lines_say(root: Path, seed: int) -> None:
 
 
 def test_columns_of_a_file_that_was_replaced_or_removed_are_made_anew(root: Path) -> None:
-    """By another of the same size, a shorter one, its compressed copy, none."""
+    """The new file may be of the same size, shorter, compressed, or missing."""
     assert_same(root)
     path = path_of(root)
     lines = path.read_bytes().splitlines(keepends=True)
@@ -126,7 +126,7 @@ def test_columns_of_a_file_that_was_replaced_or_removed_are_made_anew(root: Path
 
 
 def test_a_moment_limits_them_as_it_limits_the_lines(root: Path) -> None:
-    """`--since` within a day that is there as columns."""
+    """`--since` within a day that exists as columns selects the same events."""
     since = f"{DAY}T12:00:00.000000Z"
     assert answers(root, columns=True, since=since) == answers(root, columns=False, since=since)
     assert parts(root)
@@ -135,7 +135,7 @@ def test_a_moment_limits_them_as_it_limits_the_lines(root: Path) -> None:
 def test_they_are_as_private_as_the_log_and_a_small_log_has_none(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rights are those of the log directory, whatever the umask is."""
+    """The permissions are those of the log directory, for any umask."""
     root.chmod(0o700)
     assert_same(root)
     assert {stat.S_IMODE(part.stat().st_mode) for part in parts(root)} == {0o600}
@@ -147,13 +147,13 @@ def test_they_are_as_private_as_the_log_and_a_small_log_has_none(
 
 
 def test_where_they_cannot_be_made_the_lines_are_read(root: Path) -> None:
-    """A file lies where their folder belongs."""
+    """If a file blocks their folder, the lines are read."""
     (root / ".index").write_text("")
     assert_same(root, made=False)
 
 
 def test_an_erasure_leaves_none_of_a_person(root: Path) -> None:
-    """They go with the index, and are made of what is left."""
+    """They are removed with the index, and rebuilt from the remaining lines."""
     assert_same(root)
     assert parts(root)
     erasure.run(root, lead_ids=["lead-000003"])

@@ -1,4 +1,4 @@
-"""Compressed files are read as what they hold."""
+"""Compressed files are read as their content."""
 
 import io
 import json
@@ -18,12 +18,12 @@ from leadlog.reading.tail import Tail
 
 
 def pack(content):
-    """What the janitor makes of a content."""
+    """Return a content as the janitor compresses it."""
     return zstandard.ZstdCompressor(write_checksum=True).compress(content)
 
 
 def lines(count, start=0):
-    """A file's content: `count` events."""
+    """Return a file's content of `count` events."""
     return b"".join(
         json.dumps({"timestamp": format_us(number), "n": number}).encode() + b"\n"
         for number in range(start, start + count)
@@ -41,7 +41,7 @@ def lines(count, start=0):
     ),
 )
 def test_it_reads_and_seeks_like_the_content(tmp_path_factory, frames, steps):
-    """Whatever is read and wherever one goes, it is as if the content lay there itself."""
+    """Any sequence of reads and seeks behaves as on the content itself."""
     path = tmp_path_factory.mktemp("log") / "2026-11-23.jsonl.zst"
     path.write_bytes(b"".join(map(pack, frames)))
     plain = io.BytesIO(b"".join(frames))
@@ -58,7 +58,7 @@ def test_it_reads_and_seeks_like_the_content(tmp_path_factory, frames, steps):
 
 
 def test_seeking_is_relative_too_and_ends_at_the_end(tmp_path):
-    """The raw content knows all three ways to seek, and stops at its end."""
+    """The raw content supports all three kinds of seeking, and stops at its end."""
     path = tmp_path / "x.zst"
     path.write_bytes(pack(b"0123456789"))
     with Unpacked(path.open("rb"), path) as unpacked:
@@ -72,7 +72,7 @@ def test_seeking_is_relative_too_and_ends_at_the_end(tmp_path):
 
 @given(st.integers(0, 400), st.booleans(), st.integers(0, 20))
 def test_events_are_those_of_the_original(tmp_path_factory, count, finished, start):
-    """Events, offsets and what was skipped are the same compressed or not, in both directions."""
+    """Events, offsets and skipped lines are the same compressed or not, in both directions."""
     folder = tmp_path_factory.mktemp("log")
     content = lines(count) + b"rubbish\n" + lines(3, count) + (b"" if finished else b'{"tim')
     plain, packed = folder / "2026-11-23.jsonl", folder / "2026-11-22.jsonl.zst"
@@ -116,7 +116,7 @@ def test_damage_is_never_taken_for_the_end(tmp_path, damage):
 
 @given(st.binary(max_size=300), st.integers(1, 3), st.floats(0, 1), st.booleans())
 def test_a_cut_is_seen_without_unpacking(tmp_path_factory, content, frames, where, checked):
-    """A file of whole frames is whole, and ends nowhere else."""
+    """A file of whole frames is complete, and any shorter one is not."""
     path = tmp_path_factory.mktemp("log") / "x.zst"
     frame = zstandard.ZstdCompressor(write_checksum=checked).compress(content)
     path.write_bytes(frame * frames)
@@ -127,7 +127,7 @@ def test_a_cut_is_seen_without_unpacking(tmp_path_factory, content, frames, wher
 
 
 def test_little_that_stands_for_much_is_read_in_pieces(tmp_path):
-    """A small file with an enormous content does not fill the memory."""
+    """A small file with an enormous content does not exhaust the memory."""
     path = tmp_path / "x.zst"
     path.write_bytes(pack(b"a" * 120_000_000))
     assert path.stat().st_size < 5_000
@@ -139,7 +139,7 @@ def test_little_that_stands_for_much_is_read_in_pieces(tmp_path):
 
 
 def test_a_file_compressed_since_it_was_listed_is_read(tmp_path):
-    """Who has the old name gets the content from the new place."""
+    """A reader with the old name gets the content from the new place."""
     path = tmp_path / "error_logs" / "2026-11-23.jsonl"
     path.parent.mkdir()
     path.write_bytes(lines(5))
@@ -151,7 +151,7 @@ def test_a_file_compressed_since_it_was_listed_is_read(tmp_path):
 
 
 def test_original_and_copy_are_one_file(tmp_path):
-    """While both are there, the original counts, alone."""
+    """While both exist, only the original counts."""
     folder = tmp_path / "error_logs"
     folder.mkdir()
     for name in ("2026-11-22.w1.2.jsonl", "2026-11-23.jsonl"):
@@ -163,7 +163,7 @@ def test_original_and_copy_are_one_file(tmp_path):
 
 
 def test_the_last_events_may_lie_in_compressed_files(append, event, tmp_path):
-    """Looking back goes on from a growing file into compressed ones, across writers."""
+    """Reading backwards continues from a growing file into compressed ones, across writers."""
     append("error_logs/2026-11-22.w1.jsonl.zst", pack(lines(4)))
     append("error_logs/2026-11-23.jsonl.zst", pack(lines(4, 4)))
     append("error_logs/2026-11-24.jsonl", lines(4, 8))
@@ -172,7 +172,7 @@ def test_the_last_events_may_lie_in_compressed_files(append, event, tmp_path):
 
 
 def test_a_file_compressed_after_the_start_is_neither_lost_nor_deleted(append, tmp_path):
-    """The last events are found in the copy, and nobody is told that the file was deleted."""
+    """The last events are found in the copy, and no deletion is reported."""
     path = append("error_logs/2026-11-22.jsonl", lines(4))
     append("error_logs/2026-11-23.jsonl", lines(1, 4))
     notices = []

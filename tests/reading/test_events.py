@@ -38,7 +38,7 @@ NO_EVENT = [
 
 
 def test_events_come_with_their_place(append, event):
-    """An event knows its data, its bytes, its file and where in it it stands."""
+    """An event has its data, its bytes, its file and its offset."""
     path = append("error_logs/2026-11-23.jsonl", event(1, a=1), event(2, b="é"))
     first, second = read_events(path)
     assert (first.data["a"], second.data["b"]) == (1, "é")
@@ -49,7 +49,7 @@ def test_events_come_with_their_place(append, event):
 
 @pytest.mark.parametrize("damage", NO_EVENT)
 def test_damage_is_counted_and_passed_over(append, damage):
-    """A line that is not an event is counted with its place, and what is around it is read."""
+    """A line that is not an event is counted with its place, and reading continues."""
     path = append("error_logs/2026-11-23.jsonl", line(1), damage + b"\n", line(2))
     skipped = Skipped()
     assert [event.timestamp for event in read_events(path, skipped=skipped)] == [
@@ -77,13 +77,13 @@ def test_an_empty_line_is_nothing(append, blank):
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1E+999"])
 def test_a_number_that_json_has_not_is_null(number):
-    """Other programs write it; the event is one all the same."""
+    """Other programs write such numbers; the line is still an event."""
     raw = line(1, n=17, m=[0.5]).replace(b"17", number)
     assert decode(raw) == {"timestamp": format_us(1), "n": None, "m": [0.5]}
 
 
 def test_what_is_odd_in_two_ways_is_an_event_or_damage():
-    """A number of more than 64 bits is a float, as beside usual numbers; half a pair is damage."""
+    """A number above 64 bits becomes a float; half a surrogate pair is damage."""
     said = {"timestamp": "2026-11-23T10:00:00.000000Z", "n": 17, "m": 5, "k": "k"}
     raw = json.dumps(said, separators=(",", ":")).encode()
     huge = b"9" * 30
@@ -95,12 +95,12 @@ def test_what_is_odd_in_two_ways_is_an_event_or_damage():
 
 @pytest.mark.parametrize("stamp", ["2026-11-23T10:00:00Z", "2026-11-23T10:00:00.1Z"])
 def test_a_moment_may_have_fewer_digits(stamp):
-    """What other programs wrote by the format's rules but for that is an event."""
+    """A timestamp of another program with fewer digits is accepted."""
     assert decode(json.dumps({"timestamp": stamp}).encode()) == {"timestamp": stamp}
 
 
 def test_a_line_without_its_newline_is_no_event_yet(append):
-    """What a writer has not finished is left alone, and told apart from damage."""
+    """An unfinished line is left alone, and distinguished from damage."""
     path = append("error_logs/2026-11-23.jsonl", line(1), line(2)[:-1])
     skipped = Skipped()
     assert [event.timestamp for event in read_events(path, skipped=skipped)] == [format_us(1)]
@@ -130,7 +130,7 @@ def test_files_with_nothing_in_them(append, content):
     st.booleans(),
 )
 def test_backwards_is_forwards_reversed(tmp_path_factory, lines, finished):
-    """Both directions see the same events and the same damage, whatever the lines hold."""
+    """Both directions find the same events and the same damage, for any lines."""
     path = tmp_path_factory.mktemp("log") / "2026-11-23.jsonl"
     path.write_bytes(b"\n".join(lines) + (b"\n" if finished and lines else b""))
     forwards, backwards = Skipped(), Skipped()
@@ -145,7 +145,7 @@ def test_backwards_is_forwards_reversed(tmp_path_factory, lines, finished):
 
 
 def test_a_line_beyond_the_limit_is_one_damaged_line(append):
-    """An endless line is passed over without being held, and the next event is read."""
+    """An endless line is skipped without being held in memory, and the next event is read."""
     huge = b'{"fill": "' + b"x" * (2 * module.LINE_LIMIT_BYTES) + b'"}\n'
     path = append("error_logs/2026-11-23.jsonl", line(1), huge, line(2))
     for read, order in (
@@ -166,14 +166,14 @@ def test_a_line_beyond_the_limit_without_end_is_unfinished(append):
 
 
 def test_backwards_from_an_offset_leaves_out_what_is_not_complete_there(append):
-    """The end that is given may lie inside a line, which is then left out."""
+    """The given end may lie within a line, which is then left out."""
     path = append("error_logs/2026-11-23.jsonl", line(1), line(2), line(3))
     for end, expected in ((len(line(1)) * 2 + 3, 2), (len(line(1)) * 2, 2), (3, 0), (0, 0)):
         assert sum(1 for _ in read_backwards(path, end=end)) == expected
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    """The error names the file and what to do."""
+    """The error names the file and a remedy."""
     for read in (read_events, read_backwards):
         with pytest.raises(ReadError, match=r"missing\.jsonl: No such file.*check that it exists"):
             list(read(tmp_path / "missing.jsonl"))
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_places_of_much_damage_are_bounded(append):
-    """A file full of rubbish does not fill the memory with places."""
+    """A file full of damage does not exhaust the memory with places."""
     path = append("error_logs/2026-11-23.jsonl", b"rubbish\n" * 5_000)
     skipped = Skipped()
     assert list(read_events(path, skipped=skipped)) == []

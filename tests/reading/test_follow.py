@@ -1,4 +1,4 @@
-"""Following with positions that can be kept."""
+"""Following with storable positions."""
 
 import json
 import os
@@ -15,7 +15,7 @@ NAME = "error_logs/2026-11-23.jsonl"
 
 
 def numbers(follower, since="2026-11-01"):
-    """The `n` of everything new, until there is no more."""
+    """Return the `n` of all new events."""
     found = []
     follower.scan(since)
     while True:
@@ -27,7 +27,7 @@ def numbers(follower, since="2026-11-01"):
 
 @pytest.fixture
 def follow(tmp_path):
-    """Make a follower that goes on from another one, or begins."""
+    """Make a follower, continued from another one or new."""
 
     def make(before=None):
         told = []
@@ -41,7 +41,7 @@ def follow(tmp_path):
 
 
 def test_a_sealed_day_is_not_followed(follow, append, event, tmp_path):
-    """Its Parquet is no damaged text, and what came as lines does not come again."""
+    """Its Parquet is not read as damaged text, and lines read before are not repeated."""
     append(NAME, event(1, n=1), event(2, n=2))
     os.utime(tmp_path / "log" / NAME, (1_763_900_000, 1_763_900_000))
     before = follow()
@@ -55,7 +55,7 @@ def test_a_sealed_day_is_not_followed(follow, append, event, tmp_path):
 
 
 def test_each_line_comes_once(follow, append, event):
-    """What is there, and then what is new; a line without its end is not there yet."""
+    """Existing lines are read, then new ones; an unfinished line is not read yet."""
     append(NAME, event(1, n=1), event(2, n=2), b'{"timestamp": "2026-11-23T10')
     follower = follow()
     assert numbers(follower) == [1, 2]
@@ -66,7 +66,7 @@ def test_each_line_comes_once(follow, append, event):
 
 
 def test_another_process_goes_on(follow, append, event):
-    """Positions are all that it needs."""
+    """Another process continues with nothing but the positions."""
     append(NAME, event(1, n=1))
     first = follow()
     assert numbers(first) == [1]
@@ -76,7 +76,7 @@ def test_another_process_goes_on(follow, append, event):
 
 
 def test_a_file_that_is_compressed_meanwhile_is_gone_on_with(follow, append, event):
-    """Its content is the same, so the position in it is."""
+    """Its content is the same, so its position stays valid."""
     path = append(NAME, event(1, n=1), event(2, n=2))
     follower = follow()
     assert numbers(follower) == [1, 2]
@@ -91,7 +91,7 @@ def test_a_file_that_is_compressed_meanwhile_is_gone_on_with(follow, append, eve
 
 
 def test_a_copy_of_the_file_is_the_file(follow, append, event):
-    """A backup that was put back has another number on the disk and is not read again."""
+    """A restored backup has another inode and is not read again."""
     path = append(NAME, event(1, n=1), event(2, n=2))
     follower = follow()
     assert numbers(follower) == [1, 2]
@@ -103,7 +103,7 @@ def test_a_copy_of_the_file_is_the_file(follow, append, event):
 
 
 def test_another_file_of_the_name_is_read_from_its_start(follow, append, event):
-    """Even where it is longer than what was read of the first."""
+    """Another file is read from its start, even if it is longer than what was read of the first."""
     path = append(NAME, event(1, n=1))
     follower = follow()
     assert numbers(follower) == [1]
@@ -114,7 +114,7 @@ def test_another_file_of_the_name_is_read_from_its_start(follow, append, event):
 
 
 def test_a_file_that_was_cut_short_is_not_read_again(follow, append, event):
-    """What is left of it was read; what comes after that is new."""
+    """The remaining content was read already; later lines are new."""
     path = append(NAME, event(1, n=1, more="x" * 600), event(2, n=2))
     follower = follow()
     assert numbers(follower) == [1, 2]
@@ -127,7 +127,7 @@ def test_a_file_that_was_cut_short_is_not_read_again(follow, append, event):
 
 
 def test_a_damaged_compressed_file_is_told_of_once_and_holds_up_nothing(follow, append, event):
-    """The others are read; it is tried again when it has changed."""
+    """The others are read; the file is tried again when it has changed."""
     path = append("error_logs/2026-11-22.jsonl", event(1, n=1))
     packed = path.with_name(path.name + ".zst")
     whole = zstandard.compress(path.read_bytes())
@@ -143,7 +143,7 @@ def test_a_damaged_compressed_file_is_told_of_once_and_holds_up_nothing(follow, 
 
 
 def test_old_days_are_left_out_and_forgotten(follow, append, event):
-    """Files before `since` are not read, and positions of files that are gone do not pile up."""
+    """Files before `since` are not read, and positions of removed files do not accumulate."""
     path = append(NAME, event(1, n=1))
     append("error_logs/2026-10-01.jsonl", event(0, n=0))
     follower = follow()

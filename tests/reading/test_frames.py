@@ -1,4 +1,4 @@
-"""The log as iterators and data frames, from the package's front door."""
+"""The log as iterators and data frames, from the package's public functions."""
 
 import importlib.util
 from collections.abc import Callable
@@ -31,12 +31,12 @@ def root(append: Append, event: Make, tmp_path: Path) -> Path:
 
 
 def ids(**options: Any) -> list[str]:
-    """Ids of the events that the iterator gives."""
+    """Return the ids of the iterator's events."""
     return [event["event_id"] for event in iter_events(**options)]
 
 
 def test_events_come_in_order_and_may_be_chosen(root: Path) -> None:
-    """By category, by moment, by a condition."""
+    """Events are selected by category, by time, and by a condition."""
     assert ids(directory=root) == ["e1", "e2", "e3", "e4"]
     assert ids(directory=root, categories=["error_logs"]) == ["e4"]
     since, until = "2026-11-23T00:00:00.000002Z", "2026-11-24T00:00:00.000000Z"
@@ -45,7 +45,7 @@ def test_events_come_in_order_and_may_be_chosen(root: Path) -> None:
 
 
 def test_a_table_is_an_arrow_table(root: Path) -> None:
-    """With the columns that were asked for, in that order; without the damaged lines."""
+    """It has the requested columns in their order, without damaged lines."""
     found = frame(root, "operations", ["execution_time_ms", "event_id"])
     assert found.column_names == ["execution_time_ms", "event_id"]
     assert sorted(found["event_id"].to_pylist()) == ["e1", "e2", "e3"]
@@ -55,7 +55,7 @@ def test_a_table_is_an_arrow_table(root: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
 def test_a_table_is_a_data_frame_of_what_is_installed(root: Path, kind: Any) -> None:
-    """Or a clear error that names what is not."""
+    """A missing package is named in a clear error."""
     if importlib.util.find_spec(kind) is None:
         with pytest.raises(MissingExtraError, match=kind):
             frame(root, "operations", kind=kind)
@@ -64,7 +64,7 @@ def test_a_table_is_a_data_frame_of_what_is_installed(root: Path, kind: Any) -> 
 
 
 def test_an_unknown_table_or_column_is_named(root: Path) -> None:
-    """With what there is."""
+    """The error lists the existing ones."""
     with pytest.raises(ValueError, match="no table 'leads'; there are database_operations"):
         frame(root, "leads")
     with pytest.raises(ValueError, match=r"no column ms in operations; there are date, timestamp"):
@@ -72,7 +72,7 @@ def test_an_unknown_table_or_column_is_named(root: Path) -> None:
 
 
 def test_what_the_package_exports_is_there(root: Path) -> None:
-    """Every name of `__all__`, and no other."""
+    """Every name of `__all__` exists, and no other."""
     for name in leadlog.reading.__all__:
         assert getattr(leadlog.reading, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

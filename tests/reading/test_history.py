@@ -1,4 +1,4 @@
-"""The story of one row, from records as writers leave them."""
+"""The history of one row, from records as written by writers."""
 
 import itertools
 import os
@@ -26,7 +26,7 @@ def record(
     changed: dict[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """A record of a call that ended so many seconds after the start."""
+    """Return a record of a call that ended a number of seconds after the start."""
     who = {"lead_id": key, **more.pop("who", {})}
     details = {"operation_type": operation, "outcome": "committed", "entity": "Lead"}
     return {
@@ -43,7 +43,7 @@ def record(
 
 
 def story() -> list[dict[str, Any]]:
-    """Created, tried, changed by a call on many, read, deleted."""
+    """Return a row's records: created, tried, changed by a call on many, read, deleted."""
     both = {"lead_ids": ["1", "2"], "lead_count": 2}
     return [
         record(0, "create", changed={"n": {"new": 1}}, context={"user": "ana", "job": "nightly"}),
@@ -63,13 +63,13 @@ def story() -> list[dict[str, Any]]:
 
 
 def only(found: Histories) -> History:
-    """The history of the only row."""
+    """Return the history of the only row."""
     (row,) = found.rows
     return row
 
 
 def test_who_did_what_when_and_what_became_of_it_is_told_in_order() -> None:
-    """With the session, what was bound, what was tried in vain, and what is missing in between."""
+    """Entries have the session, bound values, failed attempts, and gaps."""
     found = only(history(story(), "1"))
     assert [entry.kind for entry in found.entries] == [
         "create",
@@ -93,7 +93,7 @@ def test_who_did_what_when_and_what_became_of_it_is_told_in_order() -> None:
 
 
 def test_reads_times_and_classes_can_be_chosen() -> None:
-    """What lies before is still used to see what does not fit."""
+    """Earlier events are still used to detect contradictions."""
     read = only(history(story(), "1", reads=True))
     assert [entry.kind for entry in read.entries].count("read") == 1
     since = format_us(START + 3_000_000)
@@ -105,7 +105,7 @@ def test_reads_times_and_classes_can_be_chosen() -> None:
 
 
 def test_rows_of_two_classes_with_one_key_have_two_histories() -> None:
-    """Calls on unnamed rows of the one class are not among those of the other."""
+    """Calls on unnamed rows of one class are not in the history of the other."""
     events = [
         record(0, "create", changed={"n": {"new": 1}}),
         record(1, "create", changed={"n": {"new": 2}}, details={"entity": "Deal"}),
@@ -122,7 +122,7 @@ def test_rows_of_two_classes_with_one_key_have_two_histories() -> None:
 
 
 def test_calls_on_unnamed_rows_stand_among_the_changes_while_there_is_a_row() -> None:
-    """Not before it was made, not after it was deleted, and not where they met no row."""
+    """They are included neither before the creation, nor after the deletion, nor with zero rows."""
     events = [
         record(0, "update", None, {"n": {"new": 0}}, details={"bulk": True}),
         record(1, "create", changed={"n": {"new": 1}}),
@@ -134,12 +134,12 @@ def test_calls_on_unnamed_rows_stand_among_the_changes_while_there_is_a_row() ->
     ]
     found = only(history(events, "1"))
     assert [entry.event_id[-1] for entry in found.entries] == ["1", "2", "5"]
-    late = only(history(events[2:], "1"))  # the log begins when the row is there
+    late = only(history(events[2:], "1"))  # the log begins when the row exists
     assert [entry.event_id[-1] for entry in late.entries] == ["2", "5"]
 
 
 def test_a_lost_update_is_told_with_what_it_overwrote() -> None:
-    """It is no gap: both changes are in the log."""
+    """A lost update is not a gap: both changes are in the log."""
     events = [
         record(0, "create", changed={"n": {"new": 1}}),
         record(1, "update", changed={"n": {"old": 1, "new": 2}}),
@@ -153,7 +153,7 @@ def test_a_lost_update_is_told_with_what_it_overwrote() -> None:
 
 
 def test_an_unknown_key_is_answered_with_those_like_it() -> None:
-    """First those that begin as it does, else those that are spelled alike."""
+    """Keys with the same prefix are suggested first, else similar ones."""
     events = [record(n, "create", f"abcdef-{n}") for n in range(5)]
     assert history(events, "abc").near == ("abcdef-0", "abcdef-1", "abcdef-2")
     assert "abcdef-4" in history(events, "abcdeg-4").near
@@ -162,7 +162,7 @@ def test_an_unknown_key_is_answered_with_those_like_it() -> None:
 
 
 def test_an_unknown_outcome_is_no_change_that_is_claimed() -> None:
-    """Nor is it passed over."""
+    """It is neither claimed as a change nor omitted."""
     events = [record(0, "update", changed={}, details={"outcome": "unknown"})]
     (entry,) = only(history(events, "1")).entries
     assert (entry.outcome, entry.effective) == ("unknown", False)
@@ -172,7 +172,7 @@ KEY = 'ü,"1'
 
 
 def calls_of_every_kind() -> Iterator[dict[str, Any]]:
-    """Records as leadlog writes them: on that row, others, several, or nobody knows which."""
+    """Return records as written by leadlog: on that row, others, several, or unnamed ones."""
     kinds = itertools.product(
         ("committed", "rolled_back", "failed", "completed", "unknown", None),
         (False, True, None),
@@ -201,7 +201,7 @@ def calls_of_every_kind() -> Iterator[dict[str, Any]]:
 
 
 def test_of_a_sealed_day_only_what_matters_is_read(tmp_path: Path) -> None:
-    """What is left out has no place in the story, and most calls on other rows are."""
+    """The omitted calls have no place in the history, and most calls on other rows are omitted."""
     events = list(calls_of_every_kind())
     path = tmp_path / "database_operations" / "2026-11-01.jsonl"
     path.parent.mkdir()
@@ -223,7 +223,7 @@ def test_of_a_sealed_day_only_what_matters_is_read(tmp_path: Path) -> None:
 
 
 def test_a_row_that_is_not_in_the_log_is_told_by_the_keys_of_sealed_days() -> None:
-    """They are asked for only then."""
+    """The keys of sealed days are queried only if the row is not found."""
 
     def keys() -> Iterator[str]:
         yield from ("lead-1", "other")

@@ -1,4 +1,4 @@
-"""The index: what it finds is what reading the whole log finds, whatever happens to the files."""
+"""The index finds what reading the whole log finds, whatever happens to the files."""
 
 import gc
 import os
@@ -52,7 +52,7 @@ PERSON = "lead-000003"
 
 @pytest.fixture(autouse=True)
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An index of a small log, too."""
+    """Index a small log as well."""
     monkeypatch.setattr(module, "_SMALL_BYTES", 0)
 
 
@@ -67,7 +67,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(root: Path, key: str) -> tuple[Histories, int]:
-    """The history by the whole log."""
+    """Return the history from the whole log."""
     skipped = Skipped()
     pushdown = pushdown_for(key)
     events = read_merged(root, tuple(pushdown), skipped=skipped, pushdown=pushdown)
@@ -75,7 +75,7 @@ def read(root: Path, key: str) -> tuple[Histories, int]:
 
 
 def found(root: Path, key: str) -> tuple[Histories, int]:
-    """The history by the index."""
+    """Return the history from the index."""
     skipped = Skipped()
     index = open_index(root)
     assert index is not None
@@ -90,14 +90,14 @@ def path_of(root: Path, name: str = f"{DAY}.jsonl") -> Path:
 
 @pytest.mark.parametrize("key", [PERSON, KEY, "2", "2…"])
 def test_the_index_finds_what_the_whole_log_has(root: Path, key: str) -> None:
-    """Calls that name the row alone or among others, and those that may have changed it."""
+    """It finds calls that name the row, alone or among others, or may have changed it."""
     told, skipped = read(root, key)
     assert told.rows
     assert found(root, key) == (told, skipped)
 
 
 def test_it_goes_on_where_it_stopped(root: Path) -> None:
-    """New lines and new files are added, and half a line is left for the next time."""
+    """New lines and new files are added, and an unfinished line is left for the next update."""
     found(root, PERSON)
     path = path_of(root)
     line = path.read_bytes().splitlines(keepends=True)[3]
@@ -112,7 +112,7 @@ def test_it_goes_on_where_it_stopped(root: Path) -> None:
 
 
 def test_a_file_that_was_replaced_or_compressed_or_removed_is_indexed_anew(root: Path) -> None:
-    """By another of the same size, a shorter one, its compressed copy, none."""
+    """This holds for a replacement of the same size, a shorter one, compression, and removal."""
     path, other = path_of(root), path_of(root, "2026-11-02.jsonl")
     found(root, PERSON)
     lines = path.read_bytes().splitlines(keepends=True)
@@ -132,7 +132,7 @@ def test_a_file_that_was_replaced_or_compressed_or_removed_is_indexed_anew(root:
 
 
 def test_sealed_days_are_asked_beside_it(root: Path) -> None:
-    """And are no longer in it."""
+    """Sealed days are queried separately, and no longer in the index."""
     before = found(root, PERSON)
     for file in log_files(root):
         os.utime(file.path, (1_793_534_400, 1_793_534_400))
@@ -143,7 +143,7 @@ def test_sealed_days_are_asked_beside_it(root: Path) -> None:
 
 
 def test_only_the_owner_may_read_it(root: Path) -> None:
-    """The folder, the database and what SQLite puts beside it."""
+    """This covers the folder, the database and SQLite's additional files."""
     with Index(root) as index:
         index.catch_up()
         paths = [*(root / ".index").iterdir()]
@@ -153,7 +153,7 @@ def test_only_the_owner_may_read_it(root: Path) -> None:
 
 
 def test_without_it_or_with_a_damaged_one_it_is_made_anew(root: Path) -> None:
-    """Deleting it costs only time, and so does damage."""
+    """Deleting or damaging it costs only time."""
     expected = found(root, PERSON)
     path = root / ".index" / "events.sqlite3"
     path.unlink()
@@ -169,7 +169,7 @@ def test_without_it_or_with_a_damaged_one_it_is_made_anew(root: Path) -> None:
 
 
 def test_an_index_that_nobody_closes_is_closed_when_it_goes(root: Path) -> None:
-    """Python 3.13 warns of a connection that it has to close itself, and a warning fails a test."""
+    """Python 3.13 warns of a connection that is not closed, and a warning fails a test."""
     index = Index(root)
     connection = index.connection
     del index
@@ -179,7 +179,7 @@ def test_an_index_that_nobody_closes_is_closed_when_it_goes(root: Path) -> None:
 
 
 def test_where_it_cannot_be_made_there_is_none(root: Path) -> None:
-    """A file in its place, or a link to somewhere else."""
+    """A file in its place, or a link to another place, prevents the index."""
     (root / ".index").write_text("in the way")
     assert open_index(root) is None
     with pytest.raises(IndexUnavailableError):
@@ -192,7 +192,7 @@ def test_where_it_cannot_be_made_there_is_none(root: Path) -> None:
 
 
 def test_a_small_log_has_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is read as fast as it is indexed."""
+    """A small log is read as fast as it is indexed."""
     monkeypatch.setattr(module, "_SMALL_BYTES", 1 << 30)
     assert open_index(root) is None
     assert not (root / ".index").exists()
@@ -209,7 +209,7 @@ with Index(sys.argv[1]) as index:
 
 
 def test_several_processes_bring_it_up_to_date_together(root: Path) -> None:
-    """Each event is in it once."""
+    """Each event is in the index once."""
     started = [subprocess.Popen([sys.executable, "-c", SCRIPT, str(root)]) for _ in range(4)]
     assert [process.wait(60) for process in started] == [0] * 4
     assert found(root, PERSON) == read(root, PERSON)
@@ -219,7 +219,7 @@ def test_several_processes_bring_it_up_to_date_together(root: Path) -> None:
 
 
 def contents(root: Path) -> tuple[list[tuple[object, ...]], ...]:
-    """What is in the index, whatever numbers it has for it."""
+    """Return the content of the index, independent of its numbers."""
     with Index(root) as index:
         index.catch_up()
         index.add_up()
@@ -245,7 +245,7 @@ def contents(root: Path) -> tuple[list[tuple[object, ...]], ...]:
 
 @pytest.fixture
 def helped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Other processes gather, however small the log is; gives how many pieces came of them."""
+    """Use helper processes for a log of any size; return the number of their pieces."""
     pieces: list[int] = []
 
     def counted(*args: object) -> object:
@@ -265,7 +265,7 @@ def helped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_what_several_processes_gather_is_what_one_does(
     root: Path, request: pytest.FixtureRequest, seed: int
 ) -> None:
-    """Of plain and compressed files, with odd events, damaged lines and a line without its end."""
+    """Plain and compressed files, odd events, damage and an unfinished line give the same index."""
     poisoned(root, seed)
     other = path_of(root, "2026-11-02.jsonl")
     packed = other.with_name(f"{other.name}.zst")
@@ -284,7 +284,7 @@ def test_what_several_processes_gather_is_what_one_does(
 def test_what_helping_processes_do_not_gather_is_gathered_all_the_same(
     root: Path, helped: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are killed at some piece, or the file is written anew meanwhile, or none can start."""
+    """Missing pieces are gathered if helpers are killed, cannot start, or the file is rewritten."""
     write_piece = updating.IndexWriter._write
 
     def killing(self: updating.IndexWriter, *args: object) -> None:
@@ -318,7 +318,7 @@ def test_what_helping_processes_do_not_gather_is_gathered_all_the_same(
 
 
 def test_a_killed_process_leaves_an_index_that_goes_on(root: Path) -> None:
-    """What it had finished is kept, the rest is done again."""
+    """Completed work is kept, the rest is done again."""
     script = SCRIPT.replace("index.catch_up()", "index.catch_up(lambda *_: sys.exit(1))")
     for _ in range(3):
         assert subprocess.run([sys.executable, "-c", script, str(root)], check=False).returncode
@@ -328,7 +328,7 @@ def test_a_killed_process_leaves_an_index_that_goes_on(root: Path) -> None:
 def test_a_session_and_an_id_are_the_same_by_the_index_and_without_it(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And one that is far behind is not waited for."""
+    """An index that is far behind is not waited for."""
     event_id = f"{DAY.replace('-', '')}{3:022x}"
     asked = [records_of_session(root, "abcd1234"), find(root, event_id)]
     found(root, PERSON)
@@ -343,7 +343,7 @@ def test_a_session_and_an_id_are_the_same_by_the_index_and_without_it(
 
 
 def test_an_id_and_a_session_are_found(root: Path) -> None:
-    """With their places in the files."""
+    """An id and a session are found with their locations in the files."""
     with Index(root) as index:
         index.catch_up()
         (place,) = index.of_event(f"{DAY.replace('-', '')}{3:022x}")[:1]
@@ -354,7 +354,7 @@ def test_an_id_and_a_session_are_found(root: Path) -> None:
 
 
 def poisoned(root: Path, seed: int) -> None:
-    """Put odd values and damaged lines anywhere, e-mail addresses that change, and users."""
+    """Add odd values and damaged lines anywhere, changing e-mail addresses, and users."""
     chance = random.Random(seed)
     path = path_of(root)
     lines = path.read_bytes().splitlines(keepends=True)
@@ -385,7 +385,7 @@ def poisoned(root: Path, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(2 if "SOAK" not in os.environ else 100))
 def test_columns_and_figures_are_those_of_each_event(root: Path, seed: int) -> None:
-    """However odd the event is, the quick way to its columns leads to those of the slow one."""
+    """For any event, the fast path to its columns gives the same as the slow one."""
     poisoned(root, seed)
     events, skipped = [], Skipped()
     for file in log_files(root):
@@ -444,7 +444,7 @@ def test_columns_and_figures_are_those_of_each_event(root: Path, seed: int) -> N
         first = [row for row in timed if row[3] == since]
         by_lot -= Counter((r[4].category, r[4].rate, bucket_of(r[5] / 1000)) for r in first)
         assert lots == by_lot
-        # Of a file that is gone, nothing is left in any figure.
+        # No figure contains anything of a removed file.
         path_of(root).unlink()
         index.catch_up()
         index.add_up()
@@ -459,7 +459,7 @@ def test_columns_and_figures_are_those_of_each_event(root: Path, seed: int) -> N
 
 @pytest.mark.parametrize("seed", range(1 if "SOAK" not in os.environ else 100))
 def test_rows_by_an_address_are_those_that_reading_the_log_finds(root: Path, seed: int) -> None:
-    """In any case, of one class only, with sealed days beside."""
+    """It works in any case, for one class only, and with sealed days."""
     poisoned(root, seed)
     wanted = ["a@acme.example", " B@ACME.example ", "person3@company3.example"]
     wanted += ["none@x.example", "a@acme.example"]

@@ -1,4 +1,4 @@
-"""One record by its id, and what belongs to it."""
+"""One record by its id, with its related records."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def operation(day, second, identifier, transaction=TRANSACTION):
 
 @pytest.fixture(params=["plain", "compressed", "parquet"])
 def root(request, tmp_path):
-    """Two days in each form, with an operation that failed in a transaction of three."""
+    """Return two days in each form, with an operation that failed in a transaction of three."""
     root = tmp_path / "database_logs"
     made = {
         ("database_operations", DAYS[0]): [
@@ -79,18 +79,18 @@ def root(request, tmp_path):
     ],
 )
 def test_each_kind_of_id_finds_its_record(root, identifier, event):
-    """Of an operation and its error, the operation is meant."""
+    """For an operation and its error, the operation is returned."""
     assert find(root, identifier).record["event_id"] == event
 
 
 @pytest.mark.parametrize("identifier", ["op", "op-", "op-22", "ana", SESSION, "%", ""])
 def test_what_is_no_record_s_id_finds_nothing(root, identifier):
-    """Neither the beginning of one nor another value."""
+    """Neither a prefix of an id nor another value finds a record."""
     assert find(root, identifier) is None
 
 
 def test_what_belongs_to_it(root):
-    """Its error, the operations of its transaction over midnight, and its session."""
+    """The error, the operations of the transaction across midnight, and the session are found."""
     found = find(root, "op-2")
     assert [one["event_id"] for one in found.errors] == ["ev-9"]
     assert [one["event_id"] for one in found.transaction] == ["op-1", "op-2", "op-3"]
@@ -99,7 +99,7 @@ def test_what_belongs_to_it(root):
 
 
 def test_a_session_is_in_time_order_over_all_categories(root):
-    """Within the times that are asked for."""
+    """The records of a session are limited to the requested times."""
     found = records_of_session(root, SESSION)
     assert [one["event_id"] for one in found] == ["op-1", "op-2", "ev-9", "ev-10", "op-12", "op-3"]
     after = records_of_session(root, SESSION, since=f"{DAYS[0]}T10:00:05.000000Z")
@@ -109,7 +109,7 @@ def test_a_session_is_in_time_order_over_all_categories(root):
 
 
 def test_an_id_is_found_in_each_category(tmp_path):
-    """The event's own id is one everywhere."""
+    """The event_id is found in each category."""
     for number, category in enumerate(CATEGORIES):
         path = tmp_path / category / f"{DAYS[0]}.jsonl"
         path.parent.mkdir()

@@ -11,7 +11,7 @@ from leadlog.reading.merged import read_merged
 def test_writers_segments_and_days_come_in_the_order_of_time(
     tmp_path: Path, append: Callable[..., Path], event: Callable[..., dict[str, Any]]
 ) -> None:
-    """Whatever the files are called, and damaged lines are counted."""
+    """The order is independent of file names, and damaged lines are counted."""
     append("database_operations/2026-11-23.jsonl", event(1), b"torn\n", event(4))
     append("database_operations/2026-11-23.1.jsonl", event(6))
     append("database_operations/2026-11-23.w1.jsonl", event(2), event(5))

@@ -1,4 +1,4 @@
-"""Points in time as people write them."""
+"""Points in time as users write them."""
 
 import pytest
 
@@ -26,13 +26,13 @@ NOW = parse("2026-11-23T10:30:00Z")
     ],
 )
 def test_a_moment_is_understood_as_people_mean_it(said: str, meant: str) -> None:
-    """Absolute, named and relative times all become one microsecond in UTC."""
+    """Absolute, named and relative times become microseconds in UTC."""
     assert format_us(moment(said, NOW)) == meant
 
 
 @pytest.mark.parametrize("said", ["", "soon", "2h30", "2026-13-01", "-2h", "99999999w", "10:00"])
 def test_what_is_no_moment_is_refused_with_the_value_and_a_remedy(said: str) -> None:
-    """The message quotes what was written and shows how to write it."""
+    """The message quotes the value and shows how to write it."""
     with pytest.raises(MomentError) as refused:
         moment(said, NOW)
     assert repr(said) in str(refused.value)

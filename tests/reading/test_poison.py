@@ -1,4 +1,4 @@
-"""Lines that no writer of leadlog's makes: every reader goes on, and all count the same."""
+"""Lines that no writer of leadlog produces: every reader continues, and all count the same."""
 
 import os
 from collections.abc import Callable
@@ -25,7 +25,7 @@ CATEGORY = "database_operations"
 
 
 def line(number: int) -> bytes:
-    """An event as leadlog writes it, but for its values."""
+    """Return an event as leadlog writes it, except for its values."""
     event = blank("database_operation", 1_000_000 * number, number, DAY)
     event["operation_details"] |= {
         "operation_type": "update",
@@ -43,7 +43,7 @@ START = b'{"timestamp":"2026-11-01T00:00:02.000000Z","log_type":"database_operat
 
 
 def other(old: bytes, new: bytes) -> bytes:
-    """The sound line with something else in it."""
+    """Return the sound line with a part replaced."""
     assert old in SOUND
     return SOUND.replace(old, new)
 
@@ -93,7 +93,7 @@ EVENTS = {
     "kept less than never": SOUND[:-1] + b',"sample_rate":-1.0}',
     "a zero character": other(b"Deal", b"De\\u0000al"),
 }
-# DuckDB reads a number from a text; leadlog writes none so.
+# DuckDB accepts a number in a text; leadlog never writes one so.
 COUNTED = {name: one for name, one in EVENTS.items() if name != "a text for a duration"}
 NOTHING = {"empty": b"", "spaces": b"  \t "}
 
@@ -140,7 +140,7 @@ READERS = {
 
 @pytest.fixture
 def log(tmp_path: Path) -> Callable[[bytes], Path]:
-    """A log of two sound lines with another one between them."""
+    """Return a function that writes a log of two sound lines with another one in between."""
 
     def write(between: bytes) -> Path:
         path = tmp_path / "log" / CATEGORY / f"{DAY}.jsonl"
@@ -156,7 +156,7 @@ def log(tmp_path: Path) -> Callable[[bytes], Path]:
 def test_every_reader_goes_on_and_counts_the_same(
     log: Callable[[bytes], Path], name: str, between: bytes, events: int, damaged: int
 ) -> None:
-    """Line by line in both directions, as a relation, and both engines of the summary."""
+    """Line readers in both directions, the relation, and both engines of the summary agree."""
     root = log(between)
     found = {reader: read(root) for reader, read in READERS.items()}
     assert found == dict.fromkeys(READERS, (events, damaged))
@@ -166,7 +166,7 @@ def test_every_reader_goes_on_and_counts_the_same(
 @pytest.mark.handmade_lines
 @pytest.mark.parametrize("between", COUNTED.values(), ids=COUNTED)
 def test_no_value_stops_a_built_in_query(log: Callable[[bytes], Path], between: bytes) -> None:
-    """And what nothing can have measured is not in a sum."""
+    """Values that cannot have been measured are in no sum."""
     root = log(between)
     with DuckDBEngine(root) as engine:
         for sql in BUILT_IN.values():
@@ -184,7 +184,7 @@ def test_no_value_stops_a_built_in_query(log: Callable[[bytes], Path], between: 
 @pytest.mark.handmade_lines
 @pytest.mark.parametrize("name", ["too long for DuckDB", "nested deeply", "a huge duration"])
 def test_a_query_in_the_sandbox_goes_on(log: Callable[[bytes], Path], name: str) -> None:
-    """Though no file can be written there."""
+    """A query continues, although no file can be written there."""
     root = log({**DAMAGED, **EVENTS}[name])
     with run_query(root, "SELECT count(*) AS n FROM operations") as rows:
         (row,) = rows.reader.read_all().to_pylist()
@@ -206,7 +206,7 @@ ODD = (
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_odd_values_are_named(name: str) -> None:
-    """Those that are numbers and times, and nothing else."""
+    """Only numbers and times are named as odd."""
     from leadlog.reading.events import decode
 
     event = decode(EVENTS[name])
@@ -216,7 +216,7 @@ def test_odd_values_are_named(name: str) -> None:
 
 
 def test_a_value_that_was_passed_and_not_taken_is_odd() -> None:
-    """The record keeps it aside, with the key that it was meant for."""
+    """The record keeps the value separately, with its intended key."""
     event: dict[str, Any] = orjson.loads(SOUND)
     event["extra"] = {"operation_details.execution_time_ms": 1e18, "mine": 1e18}
     (found,) = oddities(event, DAY)

@@ -1,4 +1,4 @@
-"""SQL of anybody's over a log: what it answers, and what it cannot do."""
+"""SQL of users over a log: its results, and what it cannot do."""
 
 import os
 import socket
@@ -35,7 +35,7 @@ def root(append: Append, event: Make, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ask(root: Path) -> Ask:
-    """The rows that an SQL text gives."""
+    """Return a function that runs SQL and returns its rows."""
 
     def run(sql: str, *given: Any, **options: Any) -> list[dict[str, Any]]:
         with run_query(root, sql, *given, **options) as rows:
@@ -46,7 +46,7 @@ def ask(root: Path) -> Ask:
 
 
 def test_a_query_joins_flat_tables_records_and_all_events(ask: Ask) -> None:
-    """Each table can be read more than once in a query; parameters are values, not SQL."""
+    """A query may read a table more than once; parameters are values, not SQL."""
     sql = """
         SELECT f.event_id, r.operation_details.execution_time_ms AS ms, e.log_type
         FROM operations f JOIN database_operations r USING (event_id) JOIN events e USING (event_id)
@@ -63,14 +63,14 @@ def test_a_query_joins_flat_tables_records_and_all_events(ask: Ask) -> None:
 
 
 def test_since_and_until_hold_for_every_table(ask: Ask) -> None:
-    """A moment cuts all tables alike."""
+    """A time limits all tables alike."""
     since, until = "2026-11-23T00:00:00.000002Z", "2026-11-23T00:00:00.000004Z"
     found = ask("SELECT list(event_id ORDER BY 1) AS l FROM events", since=since, until=until)
     assert found == [{"l": ["e2", "e3"]}]
 
 
 def test_damaged_lines_are_told_with_the_result(root: Path) -> None:
-    """What the query did not read is not told; what it read is."""
+    """Damage is counted in what the query read, and only there."""
     with run_query(root, "SELECT max(timestamp) AS t FROM operations WHERE success") as rows:
         assert rows.reader.read_all().num_rows == 1
     assert rows.damaged_lines == 1
@@ -82,7 +82,7 @@ def test_damaged_lines_are_told_with_the_result(root: Path) -> None:
 
 
 def test_two_columns_of_one_name_both_come(ask: Ask) -> None:
-    """The second one is called by a name of its own."""
+    """The second column gets a distinct name."""
     assert ask("SELECT 1 AS a, 2 AS a, 3 AS a_2") == [{"a": 1, "a_2": 2, "a_2_2": 3}]
 
 
@@ -101,7 +101,7 @@ def test_two_columns_of_one_name_both_come(ask: Ask) -> None:
     ],
 )
 def test_wrong_sql_is_an_error_that_says_where(ask: Ask, sql: str, says: str) -> None:
-    """DuckDB's own message, with the nearest name where there is one."""
+    """The error is DuckDB's message, with the closest name if there is one."""
     with pytest.raises(QueryError, match=says):
         ask(sql)
 
@@ -115,7 +115,7 @@ def test_a_reader_may_leave_early(root: Path) -> None:
 
 
 def test_a_damaged_parquet_file_is_an_error(root: Path, ask: Ask) -> None:
-    """A file that cannot be read does not make a shorter result."""
+    """An unreadable file raises an error instead of shortening the result."""
     folder = root / "archive" / "category=sync_operations" / "date=2026-11-22"
     folder.mkdir(parents=True)
     (folder / "part-2026-11-22.parquet").write_bytes(b"PAR1 this is none PAR1")
@@ -185,9 +185,9 @@ ALL = bool(os.environ.get("SOAK"))
 def test_a_hostile_text_reads_and_writes_nothing(
     sql: str, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends with an error, or with rows in which the secret is not; nothing new is on the disk.
+    """It ends with an error, or with rows without the secret; no new file exists on the disk.
 
-    Nobody knocks at the port that some of them are told of.
+    No connection is made to the port that some of the texts name.
     """
     secret = tmp_path / "secret.txt"
     secret.write_text("s3cr3t\n")
@@ -217,7 +217,7 @@ def test_a_hostile_text_reads_and_writes_nothing(
 
 @pytest.mark.parametrize("sql", ENDLESS if ALL else ENDLESS[:1])
 def test_an_endless_text_ends_at_its_limits(sql: str, ask: Ask) -> None:
-    """Time or memory runs out, and the process is gone."""
+    """Time or memory runs out, and the process has ended."""
     before = time.monotonic()
     with pytest.raises((QueryLimitError, QueryError)):
         ask(sql, limits=SMALL)
@@ -225,7 +225,7 @@ def test_an_endless_text_ends_at_its_limits(sql: str, ask: Ask) -> None:
 
 
 def test_a_pipe_in_place_of_a_file_hangs_nothing(ask: Ask, tmp_path: Path) -> None:
-    """A path that would block for ever when opened is refused like any other."""
+    """A path that would block forever when opened is refused like any other."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(QueryError, match="disabled by configuration"):
         ask(f"SELECT * FROM read_csv('{tmp_path}/pipe')", limits=SMALL)

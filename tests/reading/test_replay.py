@@ -1,4 +1,4 @@
-"""The table as it was, from records alone."""
+"""The table at a point in time, from records alone."""
 
 from collections.abc import Callable
 from itertools import count
@@ -16,7 +16,7 @@ Rows = list[dict[str, Any]]
 
 
 class Log:
-    """Records in the order in which they are made, a second apart."""
+    """Creates records in order, a second apart."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ def log() -> Log:
 
 
 def test_created_updated_and_deleted_rows_are_as_the_last_commit_left_them(log: Log) -> None:
-    """Only what is there is there, with its last values; what was never written is null."""
+    """Only existing rows are present, with their last values; unwritten columns are null."""
     log.create("1", name="Ana", title="CTO")
     log.create("2", name="Bo")
     log.update("1", title=("CTO", "CEO"))
@@ -97,7 +97,7 @@ def test_created_updated_and_deleted_rows_are_as_the_last_commit_left_them(log: 
     "outcome", ["rolled_back", "savepoint_rolled_back", "failed", "commit_failed", "completed", ""]
 )
 def test_what_was_not_committed_changes_nothing(log: Log, outcome: str) -> None:
-    """Attempts of every kind leave the row as it was."""
+    """Attempts of every kind leave the row unchanged."""
     log.create("1", name="Ana")
     log.call("update", "1", {"name": {"old": "Ana", "new": "Bo"}}, outcome=outcome)
     log.call("delete", "1", {"name": {"old": "Ana"}}, outcome=outcome)
@@ -106,7 +106,7 @@ def test_what_was_not_committed_changes_nothing(log: Log, outcome: str) -> None:
 
 
 def test_a_moment_in_between_shows_the_table_as_it_was_then(log: Log) -> None:
-    """Later events are passed over; the moment itself still counts."""
+    """Later events are ignored; an event at exactly that time counts."""
     log.create("1", name="Ana")
     log.update("1", name=("Ana", "Anna"))
     log.call("delete", "1", {})
@@ -117,7 +117,7 @@ def test_a_moment_in_between_shows_the_table_as_it_was_then(log: Log) -> None:
 
 
 def test_a_value_that_the_database_made_is_unknown_until_it_is_told(log: Log) -> None:
-    """An empty change of a column is no null."""
+    """A column changed without a value is not null."""
     log.call("create", "1", {"id": {"new": "1"}, "n": {}, "name": {"new": "Ana"}})
     assert log.rows() == [{"_key": "1", "id": "1", "name": "Ana", "_unknown": ["n"]}]
     log.call("update", "1", {"n": {"new": 7}})
@@ -125,7 +125,7 @@ def test_a_value_that_the_database_made_is_unknown_until_it_is_told(log: Log) ->
 
 
 def test_masked_and_cut_values_are_unknown_and_not_taken_for_values(log: Log) -> None:
-    """`***` is nobody's name."""
+    """`***` is a mask, not a value."""
     changed = {"name": {"new": "***"}, "notes": {"new": "long…"}, "title": {"new": "CTO"}}
     path = "data_details.fields_changed.notes.new"
     log.call("create", "1", changed, truncated=True, truncated_fields=[path])
@@ -133,7 +133,7 @@ def test_masked_and_cut_values_are_unknown_and_not_taken_for_values(log: Log) ->
 
 
 def test_a_create_of_which_columns_were_cut_off_keeps_what_is_left(log: Log) -> None:
-    """The others are unknown, not null."""
+    """The truncated columns are unknown, not null."""
     paths = ["data_details.fields_changed"]
     log.create("2", name="Bo", title="CEO")
     log.call("create", "1", {"name": {"new": "Ana"}}, truncated=True, truncated_fields=paths)
@@ -141,7 +141,7 @@ def test_a_create_of_which_columns_were_cut_off_keeps_what_is_left(log: Log) -> 
 
 
 def test_a_row_that_an_update_shows_first_is_known_in_part(log: Log) -> None:
-    """The log begins after it was made: its other columns are unknown."""
+    """If the log begins after its creation, its other columns are unknown."""
     log.create("2", name="Bo", title="CEO")
     log.update("1", title=("CTO", "CEO"))
     assert log.rows()[0] == {"_key": "1", "title": "CEO", "_unknown": ["*"]}
@@ -151,25 +151,25 @@ def test_a_row_that_an_update_shows_first_is_known_in_part(log: Log) -> None:
 
 
 def test_a_row_that_was_read_may_be_there(log: Log) -> None:
-    """By its key alone, or among those that a search found; until a change tells for certain."""
+    """A row read by key or in a search may exist, until a change makes it certain."""
     log.call("get_lead", "1", outcome="completed")
     log.call("search_leads", lead_ids=["1", "2"], lead_count=2, rows=2, outcome="completed")
     log.call("get_lead", "9", outcome="completed", rows=0)
     seen = {"_unknown": ["*"], "_uncertain": True}
     assert log.rows() == [{"_key": "1", **seen}, {"_key": "2", **seen}]
-    log.create("1", name="Ana")  # its record came later than that of the read
+    log.create("1", name="Ana")  # its record was written after that of the read
     assert log.rows()[0] == {"_key": "1", "id": "1", "name": "Ana"}
 
 
 def test_a_row_that_only_its_own_transaction_saw_is_not_there(log: Log) -> None:
-    """It was made, read and rolled back; the record of its making comes last."""
+    """It was created, read and rolled back; the record of its creation is last."""
     log.call("read", "1", outcome="completed")
     log.call("create", "1", {"n": {"new": 1}}, outcome="rolled_back")
     assert log.rows() == []
 
 
 def test_a_read_that_overtook_a_deletion_does_not_bring_the_row_back(log: Log) -> None:
-    """It began while the row was there and ended when it was gone."""
+    """The read began while the row existed and ended after its deletion."""
     log.create("1", name="Ana")
     log.call("delete", "1", {})
     log.call("get_lead", "1", outcome="completed")
@@ -177,7 +177,7 @@ def test_a_read_that_overtook_a_deletion_does_not_bring_the_row_back(log: Log) -
 
 
 def test_many_rows_with_all_their_keys_are_changed_one_by_one(log: Log) -> None:
-    """Columns that are told are set, others become unknown, deleted rows go."""
+    """Recorded columns are set, others become unknown, deleted rows are removed."""
     for key in "123":
         log.create(key, name=key)
     both = {"lead_ids": ["1", "2"], "lead_count": 2, "rows": 2}
@@ -192,7 +192,7 @@ def test_many_rows_with_all_their_keys_are_changed_one_by_one(log: Log) -> None:
 
 
 def test_changes_that_have_no_record_of_their_own_are_a_blind_spot(log: Log) -> None:
-    """A transaction with too many of them says how many it cut."""
+    """A transaction with too many changes states how many records it omitted."""
     log.create("1", name="Ana")
     log.call("create", "1", {"name": {"new": "Bo"}}, rows=900)
     log.events[-1]["operation_details"]["records_cut"] = 900
@@ -202,7 +202,7 @@ def test_changes_that_have_no_record_of_their_own_are_a_blind_spot(log: Log) -> 
 
 
 def test_a_change_of_an_uncounted_row_is_uncertain(log: Log) -> None:
-    """Whether the UPDATE or DELETE met a row is not known."""
+    """It is unknown whether the UPDATE or DELETE matched a row."""
     log.create("1", name="Ana")
     log.call("update", "1", {"name": {"new": "Bo"}}, rows=None)
     log.call("delete", "2", None, rows=None)
@@ -210,7 +210,7 @@ def test_a_change_of_an_uncounted_row_is_uncertain(log: Log) -> None:
 
 
 def test_rows_that_a_call_on_more_rows_names_are_changed_and_the_others_in_doubt(log: Log) -> None:
-    """The record lists the first keys only."""
+    """The record lists only the first keys."""
     for key in "123":
         log.create(key, name=key)
     log.call("delete", None, None, lead_ids=["1"], lead_count=3, rows=3)
@@ -220,7 +220,7 @@ def test_rows_that_a_call_on_more_rows_names_are_changed_and_the_others_in_doubt
 
 
 def test_many_rows_without_their_keys_are_a_blind_spot(log: Log) -> None:
-    """The rows stay as the log told them, and the doubt is kept with its record."""
+    """The rows stay as recorded, and the doubt is kept with its record."""
     log.create("1", name="Ana")
     event_id = log.call("delete", None, None, bulk=True, rows=5)
     log.call("delete", None, None, bulk=True, rows=0)
@@ -237,7 +237,7 @@ def test_many_rows_without_their_keys_are_a_blind_spot(log: Log) -> None:
 
 
 def test_mark_for_sync_sets_what_its_name_says(log: Log) -> None:
-    """Of the ids asked for, those that are leads wait afterwards, also if they did before."""
+    """Of the requested ids, those of leads wait afterwards, even if they did before."""
     log.create("1", sync_pending=False)
     log.create("2", sync_pending=True)
     log.call("mark_for_sync", lead_ids=["1", "2", "nobody"], lead_count=1)
@@ -245,7 +245,7 @@ def test_mark_for_sync_sets_what_its_name_says(log: Log) -> None:
 
 
 def test_an_unknown_outcome_makes_the_row_uncertain_until_it_is_told_anew(log: Log) -> None:
-    """Neither the old nor the new value is claimed, nor whether the row is there."""
+    """Neither the old nor the new value is claimed, nor the row's existence."""
     log.create("1", name="Ana", title="CTO")
     log.call("update", "1", {"title": {"old": "CTO", "new": "CEO"}}, outcome="unknown")
     assert log.rows() == [{"_key": "1", "id": "1", "name": "Ana", "_unknown": ["title"]}]
@@ -263,7 +263,7 @@ def test_an_unknown_outcome_makes_the_row_uncertain_until_it_is_told_anew(log: L
 
 
 def test_a_change_that_does_not_fit_tells_that_one_in_between_is_missing(log: Log) -> None:
-    """`old` is not what was told before; the new value counts all the same."""
+    """`old` differs from the recorded value; the new value counts nevertheless."""
     log.create("1", name="Ana", n=1)
     event_id = log.update("1", n=(5, 6))
     table = replay(log.events).tables["Lead"]
@@ -273,7 +273,7 @@ def test_a_change_that_does_not_fit_tells_that_one_in_between_is_missing(log: Lo
 
 
 def test_a_row_made_twice_or_changed_after_its_end_tells_the_same(log: Log) -> None:
-    """Its deletion, or its second making, is not in the log."""
+    """Its deletion, or its second creation, is missing in the log."""
     log.create("1", name="Ana")
     log.create("1", name="Bo")
     log.call("delete", "1", {"name": {"old": "Bo"}})
@@ -284,7 +284,7 @@ def test_a_row_made_twice_or_changed_after_its_end_tells_the_same(log: Log) -> N
 
 
 def test_a_blind_spot_explains_a_change_that_does_not_fit(log: Log) -> None:
-    """It is no gap in the log."""
+    """A contradiction that a blind spot explains is not a gap."""
     log.create("1", n=1)
     log.call("update", None, {"n": {}}, bulk=True, rows=2)
     log.update("1", n=(5, 6))
@@ -292,7 +292,7 @@ def test_a_blind_spot_explains_a_change_that_does_not_fit(log: Log) -> None:
 
 
 def test_a_value_that_a_call_on_unnamed_rows_may_have_replaced_is_unknown(log: Log) -> None:
-    """Only the columns that it wrote, only on rows told before it, until they are told anew."""
+    """Only the columns it wrote, on rows recorded before it, are unknown until recorded again."""
     log.create("1", n=10, name="Ana")
     log.call("update", None, {"n": {"new": 77}}, bulk=True, rows=1)
     log.create("2", n=10, name="Bo")
@@ -305,7 +305,7 @@ def test_a_value_that_a_call_on_unnamed_rows_may_have_replaced_is_unknown(log: L
 
 
 def test_a_value_that_a_call_on_unnamed_rows_wrote_again_stays_known(log: Log) -> None:
-    """Whether or not the call met the row, the value is the same."""
+    """The value is the same whether or not the call matched the row."""
     log.create("1", n=77)
     log.call("update", None, {"n": {"new": 77}}, bulk=True, rows=1)
     assert log.rows() == [{"_key": "1", "id": "1", "n": 77}]
@@ -314,7 +314,7 @@ def test_a_value_that_a_call_on_unnamed_rows_wrote_again_stays_known(log: Log) -
 
 
 def test_sql_text_on_unnamed_rows_leaves_no_column_known(log: Log) -> None:
-    """It does not say which columns it wrote, and another class is not concerned."""
+    """SQL text does not say which columns it wrote; other classes are not affected."""
     log.create("1", n=10)
     log.call("create", "1", {"n": {"new": 1}}, entity="Company")
     log.call("update", None, None, bulk=True, rows=1)
@@ -327,7 +327,7 @@ def test_sql_text_on_unnamed_rows_leaves_no_column_known(log: Log) -> None:
 def test_a_row_that_a_call_on_unnamed_rows_may_have_deleted_is_uncertain(
     log: Log, outcome: str
 ) -> None:
-    """Until a later record tells that it is there."""
+    """It is uncertain until a later record shows that the row exists."""
     log.create("1", n=10)
     log.call("delete", None, None, bulk=True, rows=1, outcome=outcome)
     assert log.rows() == [{"_key": "1", "id": "1", "n": 10, "_uncertain": True}]
@@ -336,7 +336,7 @@ def test_a_row_that_a_call_on_unnamed_rows_may_have_deleted_is_uncertain(
 
 
 def test_a_change_that_had_read_an_older_value_is_a_lost_update_and_no_gap(log: Log) -> None:
-    """What it overwrote is named, as is the value that is lost."""
+    """The overwritten change and the lost value are named."""
     log.create("1", n=1, name="Ana")
     first = log.update("1", n=(1, 2))
     second = log.update("1", n=(1, 3))
@@ -351,7 +351,7 @@ def test_a_change_that_had_read_an_older_value_is_a_lost_update_and_no_gap(log: 
 def test_any_number_of_writers_that_read_the_same_value_lose_all_changes_but_one(
     log: Log, writers: int
 ) -> None:
-    """None of it is a gap, however many there are and whichever came first."""
+    """None of them is a gap, for any number of writers in any order."""
     log.create("1", n=0, note=None)
     for number in range(1, writers + 1):
         log.update("1", n=(0, number), note=(None, f"by {number}"))
@@ -361,7 +361,7 @@ def test_any_number_of_writers_that_read_the_same_value_lose_all_changes_but_one
 
 
 def test_one_change_can_overwrite_a_logged_value_and_one_that_is_not_in_the_log(log: Log) -> None:
-    """Each column is told as what it is."""
+    """Each column is reported as a lost update or a gap accordingly."""
     log.create("1", n=1, m=1)
     log.update("1", n=(1, 2))
     log.update("1", n=(1, 3), m=(8, 9))
@@ -371,28 +371,28 @@ def test_one_change_can_overwrite_a_logged_value_and_one_that_is_not_in_the_log(
 
 
 def test_the_same_value_of_another_spelling_is_no_gap(log: Log) -> None:
-    """A number that was set as 1.5 comes back as 1.50."""
+    """A number that was set as 1.5 is returned as 1.50."""
     log.create("1", price="1.5")
     log.update("1", price=("1.50", "2"))
     assert replay(log.events).tables["Lead"].gap_count == 0
 
 
 def test_an_update_of_the_primary_key_moves_the_row(log: Log) -> None:
-    """It keeps what it had under its old key."""
+    """The row keeps the values that it had under its old key."""
     log.create("1", name="Ana")
     log.call("update", "2", {"id": {"old": "1", "new": "2"}}, previous_lead_id="1")
     assert log.rows() == [{"_key": "2", "id": "2", "name": "Ana"}]
 
 
 def test_a_number_that_becomes_like_the_key_moves_nothing(log: Log) -> None:
-    """That the key changed is said by the record, not guessed from its values."""
+    """A changed key is stated by the record, not guessed from values."""
     log.create("1", size="x")
     log.call("update", "2", {"size": {"old": "1", "new": "2"}})
     assert [row["_key"] for row in log.rows()] == ["1", "2"]
 
 
 def test_a_key_that_was_left_can_be_taken_by_another(log: Log) -> None:
-    """The later change of the row is told before the one that gave it its key."""
+    """The row's later change is recorded before the one that assigned its key."""
     log.create("1", name="Ana")
     log.call("update", "2", {"name": {"old": "Ana", "new": "Bo"}}, seconds=2.5)
     log.call("update", "2", {"id": {"old": "1", "new": "2"}}, previous_lead_id="1", seconds=2.6)
@@ -404,7 +404,7 @@ def test_a_key_that_was_left_can_be_taken_by_another(log: Log) -> None:
 
 
 def test_a_key_whose_change_is_not_certain(log: Log) -> None:
-    """Neither the old row nor the new one is certain then."""
+    """Neither the old row nor the new one is certain."""
     log.create("1", name="Ana")
     log.call(
         "update", "2", {"id": {"old": "1", "new": "2"}}, previous_lead_id="1", outcome="unknown"
@@ -417,7 +417,7 @@ def test_a_key_whose_change_is_not_certain(log: Log) -> None:
 
 
 def test_sampled_writes_and_dropped_records_are_remembered(log: Log) -> None:
-    """The log says of itself that it is not complete."""
+    """The log itself records that it is incomplete."""
     log.call("create", "1", {"n": {"new": 1}}, sample_rate=0.25)
     points = {"condition": "dropping", "state": "ended", "category": "database_operations"}
     info = {"monitoring_type": "log_health", "data_points": points | {"lines": 9, "detail": "full"}}
@@ -437,7 +437,7 @@ def test_other_entities_are_kept_apart_and_can_be_left_out(log: Log) -> None:
 
 
 def test_more_blind_spots_than_can_be_kept_are_kept_as_one(log: Log) -> None:
-    """The last one stands for all that come after the limit, and may have changed anything."""
+    """The last doubt stands for all beyond the limit, and may have changed anything."""
     for _ in range(10_005):
         log.call("delete", None, None, bulk=True, rows=5)
     log.create("1", name="Ana")
@@ -459,13 +459,13 @@ def test_more_blind_spots_than_can_be_kept_are_kept_as_one(log: Log) -> None:
 def test_the_order_of_the_database_is_found_where_clocks_disagree(
     steps: list[tuple[int, int, int]], order: Any
 ) -> None:
-    """Calls on one row that end a moment late by their own clock are put into their real order."""
+    """Calls on one row that end slightly late by their own clock are put in the real order."""
     log, table, numbers = Log(), {}, count(1)
     for place, (row, what, late) in enumerate(steps):
         key = str(row)
         before = table.get(key)
-        # Up to three tenths late, so an update changes places with several others. Nothing tells
-        # two deletions of one row apart, so these and what follows them do with one only.
+        # Up to 0.3 s late, so an update may be reordered with several others. Two deletions of one
+        # row cannot be distinguished, so rows here have only one deletion.
         soon, late_at = place * 0.1 + min(late, 1) * 0.15, place * 0.1 + late * 0.15
         if before is None:
             table[key] = next(numbers)
@@ -483,7 +483,7 @@ def test_the_order_of_the_database_is_found_where_clocks_disagree(
 
 
 def test_a_replay_can_be_fed_event_by_event(log: Log, event: Callable[..., Any]) -> None:
-    """Events of other types are counted and passed over, and the times of the log are known."""
+    """Events of other types are counted and skipped, and the log's times are known."""
     told = Replay()
     told.feed(event(START, log_type="error_log"))
     told.feed(event(START + 1, log_type="monitoring_data", monitoring_info=3))

@@ -1,4 +1,4 @@
-"""A part of the log that says what the whole is like."""
+"""A sample of the log that represents the whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def everything(_):
 
 
 def test_the_newest_come_first_over_all_writers(tmp_path, append, event):
-    """Two writers and two days are one stream; reading ends at the oldest moment that is wanted."""
+    """Two writers and two days are one stream; reading ends at the oldest requested time."""
     append(f"{CATEGORY}/1970-01-01.jsonl", event(1), event(5))
     append(f"{CATEGORY}/1970-01-02.jsonl", event(DAY + 1), event(DAY + 3))
     append(f"{CATEGORY}/1970-01-02.w1.jsonl", event(DAY + 2))
@@ -27,7 +27,7 @@ def test_the_newest_come_first_over_all_writers(tmp_path, append, event):
 
 
 def test_no_more_lines_are_read_than_allowed(tmp_path, append, event):
-    """Lines that are not wanted count too: the cost is what is bounded."""
+    """Lines that do not match count too: the cost is what is limited."""
     append(f"{CATEGORY}/1970-01-01.jsonl", *(event(at, odd=at % 2) for at in range(100)))
     found = newest_events(
         tmp_path / "log", [CATEGORY], oldest_us=0, most=10, where=lambda data: data["odd"]
@@ -36,7 +36,7 @@ def test_no_more_lines_are_read_than_allowed(tmp_path, append, event):
 
 
 def test_small_files_are_read_whole_and_each_event_once(tmp_path, append, event):
-    """However small the files are, none and no line of them is left out."""
+    """Of small files, no file and no line is left out."""
     append(f"{CATEGORY}/1970-01-01.jsonl", *(event(at) for at in range(7)))
     append(f"{CATEGORY}/1970-01-01.w1.jsonl", event(50))
     append(f"{CATEGORY}/1970-01-02.jsonl", *(event(DAY + at) for at in range(900)))
@@ -47,7 +47,7 @@ def test_small_files_are_read_whole_and_each_event_once(tmp_path, append, event)
 
 
 def test_a_large_file_is_read_in_places_all_over_it(tmp_path, append, event):
-    """A tenth of the lines, from every tenth of the file."""
+    """A tenth of the lines is read, from every tenth of the file."""
     append(f"{CATEGORY}/1970-01-01.jsonl", *(event(at) for at in range(10_000)))
     found = spread_events(
         tmp_path / "log", [CATEGORY], since_us=0, until_us=DAY, most=1000, where=everything
@@ -58,7 +58,7 @@ def test_a_large_file_is_read_in_places_all_over_it(tmp_path, append, event):
 
 
 def test_only_the_time_that_is_wanted_counts(tmp_path, append, event):
-    """The end is left out, the beginning is not."""
+    """The end of the period is excluded, its start included."""
     append(f"{CATEGORY}/1970-01-01.jsonl", *(event(at) for at in range(10)))
     found = spread_events(
         tmp_path / "log", [CATEGORY], since_us=3, until_us=6, most=1000, where=everything

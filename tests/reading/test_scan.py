@@ -29,14 +29,14 @@ Make = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def make(event: Make) -> Make:
-    """An operation `at` microseconds after the beginning of 2026-11-23."""
+    """Return an operation `at` microseconds after the beginning of 2026-11-23."""
     return lambda at, **more: event(
         DAY + at, event_id=f"e{at}", operation_details={"execution_time_ms": at / 2}, **more
     )
 
 
 def rows(found: Scan, what: str = "event_id", *, flat: bool = False) -> list[Any]:
-    """One column of what a scan finds, sorted."""
+    """Return one column of a scan's rows, sorted."""
     with connect(threads=1) as connection:
         sql = found.select(connection, flat=flat)
         return [
@@ -45,7 +45,7 @@ def rows(found: Scan, what: str = "event_id", *, flat: bool = False) -> list[Any
 
 
 def seal(root: Path, date: str = "2026-11-23", columns: str = "* EXCLUDE (date)") -> Path:
-    """Writes the Parquet file of a day from its lines, which stay."""
+    """Write the Parquet file of a day from its lines, which stay."""
     folder = root / "archive" / f"category={CATEGORY}" / f"date={date}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"part-{date}.parquet"
@@ -62,7 +62,7 @@ def seal(root: Path, date: str = "2026-11-23", columns: str = "* EXCLUDE (date)"
 def test_lines_compressed_lines_and_parquet_are_one_relation(
     append: Append, make: Make, tmp_path: Path
 ) -> None:
-    """Each event once, with the UTC day of its file, whatever kind of file it lies in."""
+    """Each event is returned once, with the UTC day of its file, whatever the file's kind."""
     root = tmp_path / "log"
     append(f"{CATEGORY}/2026-11-21.jsonl", make(1), make(2))
     seal(root, "2026-11-21")
@@ -79,7 +79,7 @@ def test_lines_compressed_lines_and_parquet_are_one_relation(
 def test_an_event_in_parquet_and_in_lines_comes_out_once(
     append: Append, make: Make, tmp_path: Path
 ) -> None:
-    """A day that was sealed, whose lines stayed after a crash and got one more line since."""
+    """The day was sealed, but its lines stayed after a crash and got another line."""
     root = tmp_path / "log"
     append(f"{CATEGORY}/2026-11-23.jsonl", make(1), make(2))
     seal(root)
@@ -89,7 +89,7 @@ def test_an_event_in_parquet_and_in_lines_comes_out_once(
 
 
 def test_damaged_lines_are_left_out_and_counted(append: Append, make: Make, tmp_path: Path) -> None:
-    """DuckDB and the line reader agree on what is an event; damage is counted and found."""
+    """DuckDB and the line reader agree on what is an event; damage is counted and located."""
     damage = [
         b'{"timestamp": "2026-\n',
         b'{"timestamp": "2026-11-23T00:00:00.000000Z", "level": "\xff\xfe"}\n',
@@ -130,7 +130,7 @@ def test_a_line_that_is_being_written_is_no_event_yet(
 def test_a_whole_event_without_its_newline_is_none_yet(
     append: Append, make: Make, tmp_path: Path, more: dict[str, Any]
 ) -> None:
-    """It is counted as unfinished, and found once its newline is there."""
+    """It is counted as unfinished, and returned once its newline is written."""
     root = tmp_path / "l[o]g"
     line = json.dumps({**make(2), **more}).encode()
     path = append(f"../l[o]g/{CATEGORY}/2026-11-23.jsonl", make(1), line)
@@ -172,7 +172,7 @@ def test_a_compressed_file_that_was_cut_off_gives_what_can_be_read(
 def test_signs_in_a_path_are_no_pattern_and_no_sql(
     append: Append, make: Make, tmp_path: Path
 ) -> None:
-    """A directory that is called like a pattern is read, and its neighbour is not."""
+    """A directory whose name looks like a pattern is read, and its neighbour is not."""
     append(f"{CATEGORY}/2026-11-23.jsonl", make(1))
     seal(tmp_path / "log")
     append(f"{CATEGORY}/2026-11-24.jsonl", make(2))
@@ -186,7 +186,7 @@ def test_signs_in_a_path_are_no_pattern_and_no_sql(
 def test_since_and_until_choose_events_by_their_time(
     append: Append, make: Make, tmp_path: Path
 ) -> None:
-    """`since` is within, `until` is not; a line that was written a day late is found."""
+    """`since` is included, `until` excluded; a line that was written a day late is found."""
     append(f"{CATEGORY}/2026-11-23.jsonl", make(10), make(20))
     append(f"{CATEGORY}/2026-11-24.jsonl", make(15), make(86_400_000_000))
     found = scan(
@@ -201,7 +201,7 @@ def test_since_and_until_choose_events_by_their_time(
 
 
 def test_parquet_of_an_older_contract_is_read(append: Append, make: Make, tmp_path: Path) -> None:
-    """A column or a key of a section that a file lacks is null in it, alone and beside others."""
+    """A missing column or key of a section is null, in the file alone and next to others."""
     root = tmp_path / "log"
     path = append(f"{CATEGORY}/2026-11-23.jsonl", make(1))
     seal(
@@ -225,7 +225,7 @@ def test_parquet_of_an_older_contract_is_read(append: Append, make: Make, tmp_pa
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_a_category_without_files_has_its_columns(category: str, tmp_path: Path) -> None:
-    """Whatever is there, a query finds the same columns with the same types."""
+    """A query finds the same columns with the same types, with or without files."""
     with connect(threads=1) as connection:
         relation = connection.sql(scan(tmp_path, category).select(connection))
         assert relation.columns == ["date", *columns(category)]
@@ -235,7 +235,7 @@ def test_a_category_without_files_has_its_columns(category: str, tmp_path: Path)
 
 
 def test_every_key_of_a_record_has_a_column() -> None:
-    """The columns are those of the record types, `log_type` and all."""
+    """The columns are those of the record types, including `log_type`."""
     for category, record in zip(CATEGORIES, RECORDS.values(), strict=True):
         assert columns(category).keys() == record.__annotations__.keys()
     with pytest.raises(ValueError, match="no category 'sync'; there are database_operations"):
@@ -243,7 +243,7 @@ def test_every_key_of_a_record_has_a_column() -> None:
 
 
 def test_a_folder_above_the_log_is_a_name_and_no_column(tmp_path: Path) -> None:
-    """Whatever it is called, the days are those of the files, plain and sealed."""
+    """The days are those of the files, plain and sealed, whatever the folder's name."""
     root = tmp_path / "date=2025-12-24" / "category=x" / "log"
     write(root, "2026-11-01", 60)
     write(root, "2026-11-02", 60)
@@ -261,7 +261,7 @@ def test_a_folder_above_the_log_is_a_name_and_no_column(tmp_path: Path) -> None:
 
 
 def test_the_last_day_of_the_calendar_is_a_day(tmp_path: Path) -> None:
-    """There is none after it to look for late lines in."""
+    """There is no later day to search for late lines."""
     write(tmp_path, "2026-11-01", 60)
     found = scan(tmp_path, "database_operations", until="9999-12-31T00:00:00.000000Z")
     assert len(found.files) == 1

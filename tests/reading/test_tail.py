@@ -1,4 +1,4 @@
-"""The end of the log, merged over categories, and what comes after."""
+"""The end of the log, merged over categories, and new events."""
 
 import json
 import os
@@ -20,12 +20,12 @@ DAY_US = 86_400_000_000
 
 
 class EnoughError(Exception):
-    """Ends following."""
+    """Raised to end following."""
 
 
 def follow(tail, *steps):
-    """Follow while each step changes the log; returns what came, batch by batch."""
-    # A step is followed by enough rounds for a scan of the folders and the held-back round.
+    """Follow while each step changes the log; return the new events, batch by batch."""
+    # Each step allows enough rounds for a scan of the folders and the held-back round.
     waits = iter([action for step in (*steps, lambda: None) for action in (step, *[None] * 12)])
 
     def wait():
@@ -43,7 +43,7 @@ def follow(tail, *steps):
 
 
 def numbers(batches):
-    """The `n` of each event, in the order they came."""
+    """Return the `n` of each event, in the order of arrival."""
     return [event.data["n"] for batch in batches for event in batch]
 
 
@@ -74,7 +74,7 @@ def test_the_last_events_are_the_last_in_time(tmp_path_factory, entries, count):
 
 @given(st.lists(st.tuples(ENTRY, st.booleans()), max_size=30))
 def test_following_loses_nothing_and_repeats_nothing(tmp_path_factory, entries):
-    """What was there is in the last events, what comes is in the following, each once."""
+    """Existing events are in the last ones, new ones in the followed ones, each once."""
     root = tmp_path_factory.mktemp("log")
 
     def write(entry, number):
@@ -97,7 +97,7 @@ def test_following_loses_nothing_and_repeats_nothing(tmp_path_factory, entries):
 
 
 def test_only_wanted_categories_and_events_come(append, event, tmp_path):
-    """Categories and the condition hold for the last events and for the following ones."""
+    """Categories and the condition apply to the last events and to the followed ones."""
     append("error_logs/2026-11-23.jsonl", event(1, n=1), event(2, n=2))
     append("sync_operations/2026-11-23.jsonl", event(3, n=3))
     tail = Tail(tmp_path / "log", ["error_logs"], parse("n!=1"))
@@ -111,7 +111,7 @@ def test_only_wanted_categories_and_events_come(append, event, tmp_path):
 
 
 def test_the_last_events_that_fulfil_a_condition_may_lie_far_back(append, event, tmp_path):
-    """The search goes back through days until enough are found."""
+    """The search continues back through days until enough are found."""
     append("error_logs/2026-11-20.jsonl", event(1, n=1, rare=True))
     for day in (21, 22, 23):
         at = day * DAY_US
@@ -122,7 +122,7 @@ def test_the_last_events_that_fulfil_a_condition_may_lie_far_back(append, event,
 
 
 def test_a_log_directory_may_appear_later(append, event, tmp_path):
-    """Following begins before there is anything."""
+    """Following may start before the directory exists."""
     tail = Tail(tmp_path / "log")
     assert tail.last(10) == []
     batches = follow(tail, lambda: append("error_logs/2026-11-23.jsonl", event(1, n=1)))
@@ -130,7 +130,7 @@ def test_a_log_directory_may_appear_later(append, event, tmp_path):
 
 
 def test_a_new_day_and_a_new_segment_are_followed(append, event, tmp_path):
-    """Files that appear are read from their start, and the old one is still read."""
+    """New files are read from their start, and the old one is still read."""
     append("error_logs/2026-11-23.jsonl", event(1, n=1))
     batches = follow(
         Tail(tmp_path / "log"),
@@ -143,7 +143,7 @@ def test_a_new_day_and_a_new_segment_are_followed(append, event, tmp_path):
 
 
 def test_a_line_is_an_event_once_its_newline_is_there(append, event, tmp_path):
-    """Half a line, also one that was half there at the start, comes when it is complete."""
+    """A partial line, even from before the start, is returned once it is complete."""
     begun = json.dumps(event(1, n=1)).encode()
     append("error_logs/2026-11-23.jsonl", event(0, n=0), begun[:10])
     tail = Tail(tmp_path / "log")
@@ -159,7 +159,7 @@ def test_a_line_is_an_event_once_its_newline_is_there(append, event, tmp_path):
 
 
 def test_events_of_one_moment_come_in_the_order_of_time(append, event, tmp_path):
-    """Of what several files show in the same rounds, the earlier comes first."""
+    """Of events that several files show in the same rounds, the earlier is first."""
 
     def at_once():
         append("sync_operations/2026-11-23.jsonl", event(30, n=3))
@@ -170,7 +170,7 @@ def test_events_of_one_moment_come_in_the_order_of_time(append, event, tmp_path)
 
 
 def test_a_truncated_file_is_read_from_its_start(append, event, tmp_path):
-    """Truncation is told, and what is written afterwards comes."""
+    """Truncation is reported, and later events are returned."""
     path = append("error_logs/2026-11-23.jsonl", event(1, n=1), event(2, n=2))
     told = []
     tail = Tail(tmp_path / "log", notice=told.append)
@@ -185,7 +185,7 @@ def test_a_truncated_file_is_read_from_its_start(append, event, tmp_path):
 
 
 def test_a_deleted_file_is_read_to_its_end(append, event, tmp_path):
-    """What a file still had when it was deleted comes, and a new file of its name is read."""
+    """The remaining events of a deleted file are returned, and a new file of its name is read."""
     path = append("error_logs/2026-11-23.jsonl", event(1, n=1))
     told = []
 
@@ -204,7 +204,7 @@ def test_a_deleted_file_is_read_to_its_end(append, event, tmp_path):
 
 
 def test_a_replaced_file_is_read_from_its_start(append, event, tmp_path):
-    """Another file under the same name is a new file, although its size is the same."""
+    """Another file under the same name is a new file, even if its size is the same."""
     path = append("error_logs/2026-11-23.jsonl", event(1, n=1))
     told = []
 
@@ -229,7 +229,7 @@ def test_the_whole_directory_may_go_and_come_back(append, event, tmp_path):
 
 
 def test_damage_is_counted_while_following(append, event, tmp_path):
-    """Damaged lines are counted, and what follows them comes."""
+    """Damaged lines are counted, and the following events are returned."""
     append("error_logs/2026-11-23.jsonl", b"rubbish\n", event(1, n=1))
     tail = Tail(tmp_path / "log")
     assert [found.data["n"] for found in tail.last(10)] == [1]
@@ -239,7 +239,7 @@ def test_damage_is_counted_while_following(append, event, tmp_path):
 
 
 def test_a_flood_comes_whole(append, event, tmp_path):
-    """More than is read in one round comes in several, in order."""
+    """More events than fit into one round are returned in several, in order."""
     count = 20_000
     batches = follow(
         Tail(tmp_path / "log"),
@@ -274,7 +274,7 @@ def test_a_file_deleted_after_the_start_is_no_error(append, event, tmp_path):
 
 
 def test_the_end_is_that_of_the_beginning(append, event, tmp_path):
-    """What is written between creation and the last events belongs to the following ones."""
+    """Events written between the creation and `last` belong to the followed ones."""
     append("error_logs/2026-11-23.jsonl", event(1, n=1))
     tail = Tail(tmp_path / "log")
     append("error_logs/2026-11-23.jsonl", event(2, n=2))
@@ -283,7 +283,7 @@ def test_the_end_is_that_of_the_beginning(append, event, tmp_path):
 
 
 def test_paths_are_those_of_the_directory_that_was_given(append, event, tmp_path, monkeypatch):
-    """A relative directory stays relative in what is told and returned."""
+    """A relative directory stays relative in notices and events."""
     append("error_logs/2026-11-23.jsonl", event(1, n=1))
     monkeypatch.chdir(tmp_path)
     (found,) = Tail("log").last(1)

@@ -44,10 +44,10 @@ def test_each_type_has_one_form(sql: str, expected: str) -> None:
 
 @given(st.one_of(st.integers(), st.decimals(allow_nan=False, allow_infinity=False)))
 def test_no_digit_of_a_number_is_lost(number: Any) -> None:
-    """However long it is."""
+    """Numbers of any length are written in full."""
     assert json.loads(json_text(number), parse_float=Decimal, parse_int=Decimal) == number
 
 
 def test_a_difference_of_times_is_milliseconds() -> None:
-    """As every duration in the log is."""
+    """A difference of times is in milliseconds, like every duration in the log."""
     assert json.loads(json_text({"span": dt.timedelta(hours=1)})) == {"span": 3_600_000.0}

@@ -110,14 +110,14 @@ def test_what_holds_for_an_event(expression, expected):
     ],
 )
 def test_a_bad_expression_says_how_to_write_it(expression, remedy):
-    """Whatever cannot be understood is an error with the remedy in it."""
+    """An expression that cannot be parsed raises an error with a remedy."""
     with pytest.raises(WhereError, match=remedy):
         parse(expression)
 
 
 @given(st.text())
 def test_any_text_is_understood_or_refused(text):
-    """No expression ends in anything but a condition or a WhereError."""
+    """Any text gives a condition or a WhereError."""
     try:
         condition = parse(text)
     except WhereError:
@@ -158,7 +158,7 @@ def test_numbers_are_in_order(value, limit):
 
 @given(EVENTS, PATHS, st.sampled_from(["=", "!=", "<", "<=", ">", ">=", "~"]), SCALARS)
 def test_no_event_breaks_a_condition(event, path, operator, value):
-    """Events of any shape give an answer."""
+    """Events of any shape give a result."""
     try:
         condition = parse(f"{path}{operator}{json.dumps(value)}")
     except WhereError:
@@ -167,7 +167,7 @@ def test_no_event_breaks_a_condition(event, path, operator, value):
 
 
 def test_several_expressions_must_all_hold():
-    """Several expressions are joined by and; none of them lets everything through."""
+    """Several expressions are combined by and; without any, every event matches."""
     assert all_of(["level=error", "alerts exists"])(EVENT)
     assert not all_of(["level=error", "alerts=null"])(EVENT)
     assert not all_of(["level=info"])(EVENT)
@@ -175,7 +175,7 @@ def test_several_expressions_must_all_hold():
 
 
 def test_known_paths_are_those_an_expression_can_name():
-    """Every path through objects and lists is there."""
+    """Every path through objects and lists is listed."""
     paths = set(known_paths(EVENT))
     assert {"level", "operation_details", "operation_details.success", "alerts.name"} <= paths
     assert all(parse(f"{path} exists")(EVENT) for path in paths)
@@ -192,5 +192,5 @@ def test_known_paths_are_those_an_expression_can_name():
     ],
 )
 def test_a_path_that_is_not_there_is_told_with_the_closest_one(expression, meant):
-    """A typo or a bare column name leads to the path that was meant."""
+    """For a typo or a bare column name the intended path is suggested."""
     assert suggestion(parse(expression), known_paths(EVENT)) == meant

@@ -1,6 +1,6 @@
-"""Logs, reads and keeps house with a log type of its own; run with LEADLOG_LOG_TYPES.
+"""Uses a log type of an application with every command; run with LEADLOG_LOG_TYPES.
 
-Prints one JSON object with what each command said.
+Prints one JSON object with the output of each command.
 """
 
 import json
@@ -17,7 +17,7 @@ from leadlog.core.records import json_schema
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    """What a command prints."""
+    """Return the output of a command."""
     done = CliRunner().invoke(root, arguments, prog_name="leadlog")
     assert done.exit_code == code, (arguments, done.output, done.exception)
     return done.stdout

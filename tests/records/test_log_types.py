@@ -1,4 +1,4 @@
-"""A log type of an application's own is one entry of one registry, and works everywhere."""
+"""An application's log type is one entry of one registry, and works everywhere."""
 
 import json
 import os
@@ -33,7 +33,7 @@ class AuditEvent(WithContext):
 
 @pytest.mark.handmade_lines
 def test_a_log_type_of_ones_own_is_one_entry(tmp_path: Path) -> None:
-    """It is written, masked, read, asked in SQL, summed up, archived, erased and described."""
+    """It is written, masked, read, queried, summarised, archived, erased and described."""
     (tmp_path / "shop_records.py").write_text(RECORD)
     paths = [str(tmp_path), *filter(None, sys.path)]
     done = subprocess.run(
@@ -84,14 +84,14 @@ def test_a_log_type_of_ones_own_is_one_entry(tmp_path: Path) -> None:
     ],
 )
 def test_an_entry_that_cannot_be_is_refused(text: str, problem: str) -> None:
-    """With what is wrong, and how to write one."""
+    """The error names the problem, and shows how to write an entry."""
     with pytest.raises(ValueError, match="LEADLOG_LOG_TYPES: ") as error:
         own_log_types(text)
     assert problem in str(error.value)
 
 
 def test_every_shipped_type_says_all_there_is_to_say() -> None:
-    """Names, folders and tables are each used once, and records are where they are said to be."""
+    """Names, folders and tables are unique, and records are where the entries say."""
     from leadlog.core.records import RECORDS
 
     for attribute in ("name", "category", "table"):

@@ -1,4 +1,4 @@
-"""What callers pass becomes a record: every key present, nothing guessed, nothing lost."""
+"""A caller's values become a record: every key present, nothing guessed, nothing lost."""
 
 import math
 from typing import Any
@@ -29,7 +29,7 @@ ANYTHING = st.recursive(
 
 
 def conforms(event: dict[str, Any]) -> bool:
-    """Whether the event, in its envelope, is what the schema of its log type asks for."""
+    """Return whether the event, in its envelope, is valid for the schema of its log type."""
     record = {k: v for k, v in event.items() if k not in ("_lead", "exc_info")}
     record |= {**ENVELOPE, "extra": {}}
     schema = json_schema(event["log_type"])
@@ -37,7 +37,7 @@ def conforms(event: dict[str, Any]) -> bool:
 
 
 def with_known_keys(*records: str) -> st.SearchStrategy[Any]:
-    """Mappings whose keys are those of the record, aliases and strangers included."""
+    """Return mappings whose keys are those of the record, aliases and unknown ones."""
     keys = {"error", "message", "code", "metrics", "api_calls", "id", "name", "stranger"}
     for record in records:
         for section in json_schema(record).get("$defs", {}).values():
@@ -47,32 +47,32 @@ def with_known_keys(*records: str) -> st.SearchStrategy[Any]:
 
 @given(st.text(), with_known_keys("database_operation"), with_known_keys("database_operation"))
 def test_any_database_operation_conforms(name: str, result: Any, metrics: Any) -> None:
-    """Property: whatever is passed, the event has the types of the contract."""
+    """Property: for any arguments, the event has the types of the contract."""
     assert conforms(shape.database_operation(name, metrics, result, metrics))
 
 
 @given(st.text(), with_known_keys("sync_operation"), with_known_keys("sync_operation"))
 def test_any_sync_operation_conforms(name: str, details: Any, results: Any) -> None:
-    """Property: as above, for a sync; the leads may be anything too."""
+    """Property: any sync is valid, with any values as leads."""
     assert conforms(shape.sync_operation(name, details, results, details))
     assert conforms(shape.sync_operation(name, details, results, [results, details, 1]))
 
 
 @given(st.text(), with_known_keys("migration_operation"), with_known_keys("migration_operation"))
 def test_any_migration_conforms(name: str, details: Any, results: Any) -> None:
-    """Property: as above, for a migration."""
+    """Property: any migration is valid."""
     assert conforms(shape.migration_operation(name, details, results, results))
 
 
 @given(st.text(), with_known_keys("error_log"), with_known_keys("error_log"))
 def test_any_error_conforms(name: str, details: Any, context: Any) -> None:
-    """Property: as above, for an error."""
+    """Property: any error is valid."""
     assert conforms(shape.error_log(name, details, context))
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_a_number_that_none_can_measure_is_kept_aside(value: float) -> None:
-    """Infinity is not a size: null in its place, and the value under `extra`."""
+    """Infinity is not a size: it becomes null, and the value is kept under `extra`."""
     event = shape.performance_metrics("import", {}, {"database_size_mb": value})
     assert event["system_info"]["database_size_mb"] is None
     assert event["extra"].keys() == {"system_info.database_size_mb"}
@@ -80,20 +80,20 @@ def test_a_number_that_none_can_measure_is_kept_aside(value: float) -> None:
 
 @given(st.text(), with_known_keys("performance_metrics"), with_known_keys("performance_metrics"))
 def test_any_measurement_conforms(name: str, metrics: Any, system: Any) -> None:
-    """Property: as above, for a measurement."""
+    """Property: any measurement is valid."""
     assert conforms(shape.performance_metrics(name, metrics, system))
 
 
 @given(st.text(), with_known_keys("monitoring_data"), with_known_keys("monitoring_data"))
 def test_any_look_at_the_system_conforms(name: str, data: Any, alerts: Any) -> None:
-    """Property: as above, for monitoring data."""
+    """Property: any monitoring data are valid."""
     assert conforms(shape.monitoring_data(name, data, alerts))
     assert conforms(shape.monitoring_data(name, data, [alerts]))
 
 
 @pytest.mark.parametrize("log_type", RECORDS)
 def test_a_blank_event_conforms_but_for_its_names(log_type: str) -> None:
-    """An event of which nothing is known has every section of its type."""
+    """An event with no known values has every section of its type."""
     event = shape.blank(log_type)
     wanted = json_schema(log_type)["required"]
     assert set(wanted) == set(event)
@@ -108,7 +108,7 @@ def test_an_event_of_the_applications_own_is_one_of_monitoring_data() -> None:
 
 
 def test_a_value_of_the_wrong_type_is_kept_aside_not_guessed() -> None:
-    """Rule 2: `error_message` is never `{}`; what does not fit is found under `extra`."""
+    """Rule 2: `error_message` is never `{}`; a value that does not fit is under `extra`."""
     event = shape.database_operation(
         "add_lead",
         {"id": 7, "name": ["x"]},
@@ -135,13 +135,13 @@ def test_a_value_of_the_wrong_type_is_kept_aside_not_guessed() -> None:
     ("lead", "lead_id"), [({"id": 0}, "0"), ({"id": "", "lead_id": 0}, "0"), ({"id": None}, None)]
 )
 def test_a_key_of_zero_is_a_key(lead: dict[str, Any], lead_id: str | None) -> None:
-    """Unlike a blank or a null one, which the other name of the key may replace."""
+    """Unlike a blank or null key, which the key's other name may replace."""
     event = shape.database_operation("get_lead", lead, {})
     assert event["lead_identifier"]["lead_id"] == lead_id
 
 
 def test_the_names_of_the_earlier_system_are_taken() -> None:
-    """Callers of the earlier system find their values under the contract's names."""
+    """Values under the earlier system's names appear under the contract's names."""
     event = shape.sync_operation(
         "to_airtable",
         {"batch_size": 10},
@@ -157,7 +157,7 @@ def test_the_names_of_the_earlier_system_are_taken() -> None:
 
 
 def test_the_records_own_name_wins_over_an_alias() -> None:
-    """Given both, in any order, the contract's name counts."""
+    """If both are given, in any order, the contract's name is used."""
     for details in (
         {"error_message": "own", "message": "alias"},
         {"message": "alias", "error_message": "own"},
@@ -167,7 +167,7 @@ def test_the_records_own_name_wins_over_an_alias() -> None:
 
 
 def test_the_leads_of_a_long_run_are_not_all_listed() -> None:
-    """Ten leads are listed, the failed ones first; the total tells how many there were."""
+    """Ten leads are listed, the failed ones first; the total is their full number."""
     leads = [{"id": i, "error": "no" if i == 99 else None} for i in range(100)]
     event = shape.sync_operation("to_airtable", {}, {}, leads)
     assert event["sync_details"]["total_leads"] == 100
@@ -179,7 +179,7 @@ def test_the_leads_of_a_long_run_are_not_all_listed() -> None:
     "odd", [-0.001, 1.0000001e12, 1e308, -1e308, 10**30, math.inf, math.nan, "1e308", True, []]
 )
 def test_a_duration_that_no_clock_measured_is_null_and_kept(odd: Any) -> None:
-    """Under `extra`, as the caller gave it, so that no reader has to deal with it."""
+    """It is kept under `extra` as given, so no reader has to handle it."""
     event = shape.database_operation("import_leads", None, {}, {"execution_time_ms": odd})
     assert event["operation_details"]["execution_time_ms"] is None
     assert event["performance_metrics"]["execution_time_ms"] is None
@@ -188,7 +188,7 @@ def test_a_duration_that_no_clock_measured_is_null_and_kept(odd: Any) -> None:
 
 @pytest.mark.parametrize("given", [0, 0.0, 12.5, 1e12, "12.5"])
 def test_a_duration_that_a_clock_may_have_measured_is_kept(given: Any) -> None:
-    """From nothing to 31 years."""
+    """From zero to 31 years."""
     event = shape.performance_metrics("job", {"total_duration_ms": given})
     assert event["operation_info"]["total_duration_ms"] == float(given)
     assert "extra" not in event
@@ -199,7 +199,7 @@ def test_a_duration_that_a_clock_may_have_measured_is_kept(given: Any) -> None:
     [(10**15, True), (-(10**15), True), (10**15 + 1, False), (10**400, False), (2.0, True)],
 )
 def test_numbers_are_bounded_where_sums_of_them_stay_exact(given: Any, kept: bool) -> None:
-    """Whole ones and others alike."""
+    """True for whole numbers and others."""
     event = shape.database_operation("import_leads", None, {"records_affected": given})
     assert (event["operation_details"]["records_affected"] == given) is kept
     assert ("extra" in event) is not kept
@@ -225,6 +225,6 @@ class _DuplicateError(Exception):
     ],
 )
 def test_the_users_errors_are_of_low_severity(error_type: str, details: Any, severity: str) -> None:
-    """Unless the caller says otherwise."""
+    """Unless the caller sets another severity."""
     event = shape.error_log(error_type, details)
     assert event["error_details"]["severity"] == severity

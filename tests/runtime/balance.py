@@ -1,4 +1,4 @@
-"""What each way of running has to show: each accepted line is in the files once and whole."""
+"""The check for every way of running: each accepted line is in the files exactly once, whole."""
 
 import json
 from collections import Counter
@@ -32,7 +32,7 @@ def lines(directory: Path, *names: str) -> Counter[Points]:
 def balance(
     directory: Path, wanted: Iterable[Points], *names: str, memory: Path = MEMORY
 ) -> Counter[Points]:
-    """Recover what killed processes left; hold the files against what was acknowledged.
+    """Recover the events of killed processes; compare the files with the acknowledged events.
 
     Returns:
         What is in the files: nothing twice, nothing in a ring, nothing dropped.

@@ -1,4 +1,4 @@
-"""Boxes: what a container or a hardened service sees of the machine, made of namespaces.
+"""Boxes: the machine as a container or a hardened service sees it, built with namespaces.
 
 There is neither a Docker daemon nor a running systemd where the tests run. What both are made of
 is there: mount and process namespaces, a read-only root, shared memory of another size, another

@@ -36,7 +36,7 @@ def configure() -> None:
 
 
 def run(spawn: Callable[..., Any], pause: Callable[[float], None]) -> None:
-    """Log from green threads, beside one that counts how often it gets its turn."""
+    """Log from green threads, next to one that counts how often it is scheduled."""
     log = leadlog.get_logger()
     database = leadlog.LeadDatabase(DIRECTORY + ".db")
     turns: list[float] = []

@@ -1,4 +1,4 @@
-"""A short job, as cron starts it or a container runs it: logs, and ends as it is told.
+"""A short job, as started by cron or in a container: logs, and ends in the requested way.
 
     job.py DIRECTORY EVENTS END [PROCESSES]
 

@@ -1,4 +1,4 @@
-"""What starts and stops programs: cron, containers, systemd, AWS Lambda, Jupyter."""
+"""Systems that start and stop programs: cron, containers, systemd, AWS Lambda, Jupyter."""
 
 import configparser
 import itertools
@@ -128,7 +128,7 @@ def test_the_next_container_brings_home_what_docker_kill_left(
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """The how-to's unit, with what is installed here in place of its application."""
+    """The how-to's unit, with a program installed here in place of its application."""
     page = ROOT.joinpath("docs/how-to/run.md").read_text()
     text, sidecar = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
     command = f"ExecStart={sys.executable} -m leadlog drain"
@@ -225,7 +225,7 @@ class _RuntimeApi(BaseHTTPRequestHandler):
 
 @in_a_box
 def test_a_lambda_function_is_frozen_between_two_calls(directory: Path) -> None:
-    """The real runtime client, without shared memory: what was answered is in the files."""
+    """With the real runtime client and no shared memory, every answered event is in the files."""
     pytest.importorskip("awslambdaric", reason="there is no AWS runtime client for this system")
     _RuntimeApi.events, _RuntimeApi.answers = queue.Queue(), queue.Queue()
     with HTTPServer(("127.0.0.1", 0), _RuntimeApi) as server:
@@ -273,7 +273,7 @@ def test_a_lambda_function_is_frozen_between_two_calls(directory: Path) -> None:
 def test_a_kernel_of_jupyter_is_restarted_and_killed(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cell that configures runs again and again; nothing is lost, and nothing comes twice."""
+    """A cell that calls `configure` may run repeatedly; no event is lost or repeated."""
     manager = pytest.importorskip("jupyter_client.manager")
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(directory.parent))

@@ -1,4 +1,4 @@
-"""Who may read and write what is made: the modes asked for, one group, another user."""
+"""Permissions of created files: the configured modes, a shared group, another user."""
 
 import json
 import os
@@ -125,7 +125,7 @@ def test_users_of_one_group_write_beside_each_other(shared: Path, tmp_path: Path
 
 @as_root
 def test_another_user_after_root_is_told_in_one_line(shared: Path, tmp_path: Path) -> None:
-    """Whose the directory is, who this is, and what to do."""
+    """The error names the owner of the directory, the current user, and the remedy."""
     directory = shared / "logs"
     root = _start(directory, 0, "", "root", tmp_path / "warm")
     assert root.communicate(timeout=60) == ("True\n", "")

@@ -1,4 +1,4 @@
-"""Without shared memory: what is lost with a process is told, though nobody counted it."""
+"""Without shared memory, a process's loss is reported although it cannot be counted."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Real servers: what a request's answer acknowledged is in the files once, whole, or counted.
+"""Real servers: each event acknowledged by a response is in the files exactly once, or counted.
 
 One of the workers is killed under way. Afterwards accepted = on disk + in rings + dropped.
 """
@@ -61,7 +61,7 @@ def _ask(request: int) -> int:
 
 @contextmanager
 def _running(command: tuple[str, ...], *, stop: int = signal.SIGTERM) -> Iterator[None]:
-    """Run a server while the block runs; what it printed is told when that fails."""
+    """Run a server during the block; if that fails, report its output."""
     environment = os.environ | {"LEADLOG_DIRECTORY": "logs", "PYTHONPATH": str(HERE.parents[1])}
     with Path("output").open("wb") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
@@ -89,7 +89,7 @@ def _first_answer() -> int:
 
 
 def _balance(acknowledged: set[int]) -> None:
-    """Hold the files against what was acknowledged."""
+    """Compare the files with the acknowledged events."""
     wanted = itertools.product(acknowledged, range(EVENTS))
     balance(Path("logs").absolute(), wanted, "request", "number")
 

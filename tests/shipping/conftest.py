@@ -18,7 +18,7 @@ AT = 1_795_428_000_000_000
 
 @pytest.fixture(scope="session")
 def opensearch_base() -> Iterator[OsmemServer]:
-    """A real server with OpenSearch's API, in memory."""
+    """Yield a real server with OpenSearch's API, in memory."""
     with OsmemServer.start(japanese=False) as server:
         server.freeze()
         yield server
@@ -28,20 +28,20 @@ def opensearch_base() -> Iterator[OsmemServer]:
 
 @pytest.fixture
 def opensearch(opensearch_base: OsmemServer) -> Iterator[Any]:
-    """An empty OpenSearch of the test's own."""
+    """Yield an empty OpenSearch for one test."""
     with opensearch_base.clone() as clone:
         yield clone
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A log directory that does not exist yet."""
+    """Return a log directory that does not exist yet."""
     return tmp_path / "database_logs"
 
 
 @pytest.fixture
 def fill(directory: Path) -> Callable[..., list[str]]:
-    """Write records of a day: `fill("error_logs", 3)` gives their ids."""
+    """Write records of a day: `fill("error_logs", 3)` returns their ids."""
 
     def write(category: str, count: int, day: int = 0, name: str = "") -> list[str]:
         at = AT + day * 86_400_000_000
@@ -54,7 +54,7 @@ def fill(directory: Path) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def leadlog() -> Callable[..., Result]:
-    """Run `leadlog` in this process; standard output and error are kept apart."""
+    """Run `leadlog` in this process, with separate standard output and error."""
     return lambda *arguments, **environment: CliRunner().invoke(
         root, arguments, prog_name="leadlog", env=environment
     )

@@ -1,4 +1,4 @@
-"""Shipping by OTLP and to Splunk: what arrives, and what becomes of refusals."""
+"""Shipping by OTLP and to Splunk: what arrives, and how refusals are handled."""
 
 import asyncio
 import json
@@ -30,16 +30,16 @@ def to(kind, url, **keys):
     return configured({"there": table | keys})["there"]
 
 
-def ship(directory, destination, **options):
+def ship(directory, destination, give_up=3.0, **options):
     shipper = Shipper(directory, destination, **options)
     try:
-        return shipper.once(give_up_seconds=3.0)
+        return shipper.once(give_up_seconds=give_up)
     finally:
         shipper.close()
 
 
 def plain(value):
-    """What an AnyValue of the protocol's own classes says."""
+    """Return the value of an AnyValue of the protocol's own classes."""
     which = value.WhichOneof("value")
     if which is None:
         return None
@@ -75,7 +75,7 @@ def without_nulls(value):
     st.binary(min_size=16, max_size=16),
 )
 def test_the_protocol_s_own_classes_read_what_the_encoder_writes(values, at, trace):
-    """Any event of plain values comes out as it went in; null is absent."""
+    """Any event of plain values is decoded unchanged; null is absent."""
     one = log_record(
         time_unix_nano=at,
         severity_number=17,
@@ -101,7 +101,7 @@ def test_the_protocol_s_own_classes_read_what_the_encoder_writes(values, at, tra
 
 @given(st.integers(0, 2**63 - 1), st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_partial_success_is_read(count, message):
-    """What a receiver says of rejected records is never passed over."""
+    """A receiver's report of rejected records is never ignored."""
     answer = ExportLogsServiceResponse()
     answer.partial_success.rejected_log_records = count
     answer.partial_success.error_message = message
@@ -111,7 +111,7 @@ def test_a_partial_success_is_read(count, message):
 
 @given(st.binary())
 def test_an_answer_that_is_no_message_is_an_error_or_nothing(data):
-    """Whatever answers in a receiver's place ends no shipper."""
+    """Another server's answer never ends a shipper."""
     try:
         count, message = partial_success(data)
     except ValueError:
@@ -124,7 +124,7 @@ def test_an_answer_that_is_no_message_is_an_error_or_nothing(data):
 
 
 def test_a_receiver_of_otlp_has_each_record_with_its_fields(directory):
-    """oteltap, a receiver of its own: time, severity, ids, error and body are where they belong."""
+    """oteltap, an independent receiver, finds time, severity, ids, error and body in place."""
     error = record(
         "error_logs",
         AT,
@@ -170,7 +170,7 @@ def test_a_receiver_of_otlp_has_each_record_with_its_fields(directory):
 
 
 def test_records_that_a_receiver_rejects_without_saying_which_are_counted(directory, fill):
-    """A partial success is no success; the others are not sent again."""
+    """A partial success is not a success; the other records are not sent again."""
     ids = fill("error_logs", 20)
     with serving(Collector("otlp")) as collector:
         collector.reject = 3
@@ -184,7 +184,7 @@ def test_records_that_a_receiver_rejects_without_saying_which_are_counted(direct
 
 @pytest.mark.parametrize("kind", ["otlp", "splunk"])
 def test_one_poison_record_in_a_thousand_is_found_and_replayed(directory, fill, kind, monkeypatch):
-    """999 arrive; the one is kept with its reason, and goes through after a fix."""
+    """999 arrive; one is kept with its reason, and accepted after the fix."""
     monkeypatch.setenv("HEC", TOKEN)
     ids = fill("error_logs", 1000)
     bad = ids[333]
@@ -209,7 +209,7 @@ def test_one_poison_record_in_a_thousand_is_found_and_replayed(directory, fill, 
 
 
 def test_splunk_has_each_event_with_its_time_and_names(directory, monkeypatch):
-    """Time, source type and the names of the common information model are there."""
+    """The event has its time, source type and the names of the common information model."""
     monkeypatch.setenv("HEC", TOKEN)
     event = record(
         "database_operations",
@@ -233,7 +233,7 @@ def test_splunk_has_each_event_with_its_time_and_names(directory, monkeypatch):
 
 
 def test_a_batch_counts_once_the_indexer_has_acknowledged_it(directory, fill, monkeypatch):
-    """HEC's 200 is not enough where the token offers more."""
+    """HEC's 200 does not suffice if the token has acknowledgement enabled."""
     monkeypatch.setenv("HEC", TOKEN)
     ids = fill("error_logs", 30)
     with serving(Collector("splunk", token=TOKEN, acknowledge=True)) as collector:
@@ -243,7 +243,7 @@ def test_a_batch_counts_once_the_indexer_has_acknowledged_it(directory, fill, mo
 
 
 def test_a_batch_that_is_never_acknowledged_is_sent_again(directory, fill, monkeypatch):
-    """The position does not move on a 200 alone."""
+    """The position does not advance on a 200 alone."""
     monkeypatch.setenv("HEC", TOKEN)
     fill("error_logs", 2)
     with serving(Collector("splunk", token=TOKEN, acknowledge=True)) as collector:
@@ -263,7 +263,7 @@ def test_a_batch_that_is_never_acknowledged_is_sent_again(directory, fill, monke
     ],
 )
 def test_a_wrong_set_up_is_told(directory, fill, monkeypatch, keys, said):
-    """What is wrong with the token is said, without the token."""
+    """The error says what is wrong with the token, without the token."""
     monkeypatch.setenv("HEC", TOKEN)
     monkeypatch.setenv("OTHER", "another-t0ken")
     fill("error_logs", 2)
@@ -278,7 +278,7 @@ def test_a_wrong_set_up_is_told(directory, fill, monkeypatch, keys, said):
 def test_trouble_on_the_way_loses_nothing_and_doubles_no_more_than_a_batch_each(
     directory, fill, kind, monkeypatch
 ):
-    """What was taken before the answer was lost comes twice, and nothing else."""
+    """Records accepted before a lost answer arrive twice, and no others."""
     monkeypatch.setenv("HEC", TOKEN)
     ids = fill("error_logs", 150)
     faults = {"429": 0.1, "503": 0.1, "reset": 0.15, "timeout": 0.05}
@@ -287,11 +287,14 @@ def test_trouble_on_the_way_loses_nothing_and_doubles_no_more_than_a_batch_each(
         serving(Trouble(collector.url, faults, seed=3)) as between,
     ):
         url = f"http://{between.host}"
-        keys = {"token_env": "HEC", "batch_records": 10, "timeout_seconds": 0.4, "ack_seconds": 1}
-        report = ship(directory, to(kind, url, **keys))
+        # Long enough for a loaded machine: only the way makes trouble, not the clock.
+        keys = {"token_env": "HEC", "batch_records": 10, "timeout_seconds": 5, "ack_seconds": 1}
+        report = ship(directory, to(kind, url, **keys), give_up=60.0)
     assert report.sent == 150
     assert set(collector.ids) == set(ids)
     lost_answers = between.made["reset"] + between.made["timeout"]
     assert lost_answers
-    # On a loaded machine some more come too late to be waited for.
-    assert len(collector.ids) - 150 <= 10 * (lost_answers + between.late)
+    # A batch without an acknowledgement in time comes again, by another channel: where the machine
+    # is loaded, and where the one answer that says so was lost.
+    again = max(len(collector.channels) - 1, 0)
+    assert len(collector.ids) - 150 <= 10 * (lost_answers + again)

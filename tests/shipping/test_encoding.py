@@ -1,4 +1,4 @@
-"""A line's own bytes in a request say the same as the record encoded anew."""
+"""A line's own bytes in a request are equivalent to the re-encoded record."""
 
 import json
 
@@ -34,7 +34,7 @@ VALUES = st.one_of(
 
 @pytest.fixture(params=KINDS)
 def sender(request, monkeypatch):
-    """What encodes for one protocol."""
+    """Return the sender of one protocol."""
     monkeypatch.setenv("TOKEN", "t")
     keys = {"index": "leads", "token_env": "TOKEN", "personal_data": "plain"}
     table = {"type": request.param, "url": "http://127.0.0.1:9"} | keys
@@ -44,7 +44,7 @@ def sender(request, monkeypatch):
 
 
 def decoded(body):
-    """All objects of a request; no key twice in any of them."""
+    """Return all objects of a request, checking that none repeats a key."""
 
     def once(pairs):
         assert len({key for key, _ in pairs}) == len(pairs), pairs
@@ -54,7 +54,7 @@ def decoded(body):
 
 
 def written(event):
-    """A record's line as leadlog writes it."""
+    """Return a record's line as leadlog writes it."""
     order = ("timestamp", "level", "log_type", "event_name", "session_id", "event_id")
     head = {key: event[key] for key in order}
     rest = {key: value for key, value in event.items() if key not in order}
@@ -72,7 +72,7 @@ def same(sender, category, line):
 
 @pytest.mark.parametrize("category", LOG_TYPES)
 def test_the_line_s_own_bytes_stand_in_the_request(sender, category):
-    """Of every type of record, in a trace or not, with an error or not."""
+    """This holds for every type of record, with and without trace or error."""
     plain = record(category, AT)
     traced = plain | {"trace_id": "ab" * 16, "span_id": "cd" * 8}
     failed = plain | {"error_details": {"error_type": "own", "error_message": 'no "é"\n'}}
@@ -83,7 +83,7 @@ def test_the_line_s_own_bytes_stand_in_the_request(sender, category):
 
 @given(changes=st.dictionaries(KEYS, VALUES, max_size=4), shuffled=st.booleans())
 def test_whatever_a_line_is_like_the_request_says_what_the_record_says(changes, shuffled):
-    """Other orders, escapes, missing keys and keys of the protocol's own change nothing."""
+    """Other orders, escapes, missing keys and the protocol's own keys make no difference."""
     table = {"url": "http://127.0.0.1:9", "personal_data": "plain"}
     event = record("database_operations", AT) | changes
     line = json.dumps(event, sort_keys=True).encode() if shuffled else written(event)
@@ -97,7 +97,7 @@ def test_whatever_a_line_is_like_the_request_says_what_the_record_says(changes, 
 
 
 def test_numbers_that_json_has_not_never_reach_a_receiver(directory, opensearch):
-    """A line with NaN arrives with null, whose own bytes the receiver would refuse."""
+    """A line with NaN is sent with null, since the receiver would refuse its own bytes."""
     event = record("database_operations", AT)
     line = written(event).replace(b'"performance_metrics":{', b'"performance_metrics":{"x":NaN,')
     huge = written(record("database_operations", AT)).replace(
@@ -113,7 +113,7 @@ def test_numbers_that_json_has_not_never_reach_a_receiver(directory, opensearch)
 
 
 def test_a_record_that_cannot_be_encoded_is_kept_and_the_others_arrive(directory):
-    """Whatever its fields hold: what raises is a reason, never the end."""
+    """An encoding error becomes the record's reason and never ends the run."""
     odd = record("database_operations", AT) | {"own": [[[1]]]}
     events = [record("database_operations", AT + 1), odd, record("database_operations", AT + 2)]
     append(directory / "database_operations" / f"{DAY}.jsonl", *events)

@@ -1,4 +1,4 @@
-"""A person who leaves the log leaves the index too, and copies elsewhere are told."""
+"""A person erased from the log is erased from the index too; other copies are reported."""
 
 import json
 import threading
@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from leadlog.reading import erasure
+from leadlog.reading.shipments import Shipments
 from leadlog.shipping import Shipper, configured
 from tests.shipping.conftest import AT, DAY
 from tests.shipping_receivers import Collector, append, indexed, record, serving
@@ -18,7 +19,7 @@ BO = {"lead_id": "lead-bo-0002", "name": "Bo Larsen", "email": "bo@acme.example"
 
 
 def write(directory, count=30):
-    """Records about two persons by turns; returns the ids of each."""
+    """Write records about two persons alternately; return the ids of each."""
     events = [
         record("database_operations", AT + number, lead_identifier=BO if number % 3 else ANA)
         for number in range(count)
@@ -36,7 +37,7 @@ def to(kind, server, **keys):
 
 
 def ship(directory, destination, after=0):
-    """What there is, or as many batches as are asked for."""
+    """Ship everything pending, or a number of batches."""
     stop = threading.Event()
     shipper = Shipper(directory, destination, stop=stop)
     send, left = shipper._sender.send, [after]
@@ -57,7 +58,7 @@ def ship(directory, destination, after=0):
 def test_an_erasure_reaches_the_index_wherever_the_position_was(
     directory, opensearch, shipped_batches
 ):
-    """Records about her go from the index, the others are there once, none is skipped."""
+    """Records about her are deleted from the index, the others are there once."""
     hers, others = write(directory)
     destination = to("opensearch", opensearch, batch_records=10)
     if shipped_batches:
@@ -73,7 +74,7 @@ def test_an_erasure_reaches_the_index_wherever_the_position_was(
 
 
 def test_pseudonyms_take_the_place_of_a_name_in_the_index(directory, opensearch):
-    """With a key no record goes; those that are there already are replaced."""
+    """With a key no record is deleted; those already shipped are replaced."""
     hers, others = write(directory)
     destination = to("opensearch", opensearch)
     ship(directory, destination)
@@ -87,7 +88,7 @@ def test_pseudonyms_take_the_place_of_a_name_in_the_index(directory, opensearch)
 
 
 def test_lines_that_were_read_before_an_erasure_are_not_sent_after_it(directory, opensearch):
-    """A shipper that has the old file open still sends nothing of hers."""
+    """A shipper that has the old file open sends nothing about her."""
     hers, others = write(directory)
     destination = to("opensearch", opensearch, batch_records=10)
     shipper = Shipper(directory, destination)
@@ -107,7 +108,7 @@ def test_lines_that_were_read_before_an_erasure_are_not_sent_after_it(directory,
 
 
 def test_copies_that_cannot_be_recalled_are_listed_and_nothing_is_sent_twice(directory, leadlog):
-    """Where the protocol cannot delete, the report says so; the position holds all the same."""
+    """If the protocol cannot delete, the report says so; the position stays valid."""
     hers, others = write(directory)
     with serving(Collector("otlp")) as collector:
         destination = to("otlp", collector, batch_records=10)
@@ -122,21 +123,24 @@ def test_copies_that_cannot_be_recalled_are_listed_and_nothing_is_sent_twice(dir
     assert status["copies_of_erased"] == 10
 
 
-def test_refused_records_forget_the_person_too(directory, opensearch):
-    """What waits to be replayed is a copy as well."""
+@pytest.mark.parametrize("key", ["", "pepper"])
+def test_refused_records_forget_the_person_too(directory, opensearch, key):
+    """Records that wait to be replayed are erased as well."""
     event = record("database_operations", AT, lead_identifier=ANA)
     event["operation_details"]["execution_time_ms"] = "poison"
     append(directory / "database_operations" / f"{DAY}.jsonl", event)
     destination = to("opensearch", opensearch)
     assert ship(directory, destination).refused == 1
     kept = directory / ".shipping" / "there.sqlite3"
-    erasure.run(directory, lead_ids=[ANA["lead_id"]], today=LATER)
+    erasure.run(directory, lead_ids=[ANA["lead_id"]], pseudonym_key=key, today=LATER)
+    with Shipments(directory, "there") as shipments:
+        assert len(shipments.refused()) == bool(key)
     for path in kept.parent.iterdir():
         assert b"ana@acme" not in path.read_bytes()
 
 
 def test_what_was_pseudonymised_before_it_was_shipped_is_shipped_so(directory):
-    """No record is held back for having been changed, and none comes twice."""
+    """No record is held back because it was changed, and none is sent twice."""
     hers, others = write(directory)
     with serving(Collector("otlp")) as collector:
         destination = to("otlp", collector, batch_records=10)

@@ -1,7 +1,13 @@
 """Sealed days of many hosts in an object store (moto's S3 on loopback), read as one."""
 
 import json
+import os
+import random
+import subprocess
+import sys
+import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -12,21 +18,22 @@ from leadlog.reading import archive, erasure
 from leadlog.reading.archive.policy import Policy
 from leadlog.reading.objects import local_copy, open_store
 from leadlog.reading.shipments import shipping_lock
-from leadlog.shipping import configured
+from leadlog.shipping import configured, from_url
 from leadlog.shipping.objects import ObjectShipper
 from leadlog_processors.privacy import Privacy
 from tests.shipping.conftest import AT, DAY
-from tests.shipping_receivers import append, record
+from tests.shipping_receivers import Trouble, append, record, serving
 
 pytestmark = pytest.mark.handmade_lines
 
 LATER = "2026-12-24"
+KILLS = 50 if os.environ.get("SOAK") else 2
 SEAL = {"compress_after_days": 0, "parquet_after_days": 1}
 
 
 @pytest.fixture(scope="module")
 def server():
-    """A real HTTP server with S3's API."""
+    """Yield a real HTTP server with S3's API."""
     running = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -38,7 +45,7 @@ def server():
 
 @pytest.fixture
 def bucket(server, monkeypatch, tmp_path):
-    """The URL of an empty bucket of the test's own, for `--source` too."""
+    """Yield the URL of an empty bucket for one test, also for `--source`."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test-key",
         "AWS_SECRET_ACCESS_KEY": "s3cr3t-of-the-test",
@@ -51,6 +58,7 @@ def bucket(server, monkeypatch, tmp_path):
         endpoint_override=server.removeprefix("http://"),
         scheme="http",
         region="us-east-1",
+        request_timeout=60,
         allow_bucket_creation=True,
     )
     files.create_dir(name)
@@ -89,7 +97,7 @@ def seal(directory):
 
 
 def test_days_of_two_hosts_are_read_as_one(directory, fill, tmp_path, bucket, leadlog):
-    """Both machines' records are there once, by every reader that takes a source."""
+    """Both machines' records are read once, by every reader that accepts a source."""
     ids = fill("error_logs", 6) + fill("database_operations", 9, 1)
     seal(directory)
     report, said = ship(directory, bucket)
@@ -117,7 +125,7 @@ def test_days_of_two_hosts_are_read_as_one(directory, fill, tmp_path, bucket, le
 
 
 def test_a_part_is_written_once_and_again_when_it_changed(directory, fill, bucket):
-    """A run with nothing new writes nothing; a merged part takes the place of its parts."""
+    """A run without news writes nothing; a merged part replaces its parts."""
     ids = fill("error_logs", 5) + fill("error_logs", 5, name=f"{DAY}.1.jsonl")
     seal(directory)  # merges both
     assert ship(directory, bucket)[0].sent == 10
@@ -135,7 +143,7 @@ def test_a_part_is_written_once_and_again_when_it_changed(directory, fill, bucke
 
 
 def test_a_kill_at_any_place_leaves_each_event_there_once(directory, fill, bucket, monkeypatch):
-    """Whatever a run was at when it ended, the next one makes it whole."""
+    """At whatever step a run was killed, the next one completes it."""
     ids = fill("error_logs", 5) + fill("database_operations", 5) + fill("sync_operations", 5)
     seal(directory)
     from leadlog.reading.objects import ObjectStore
@@ -161,7 +169,7 @@ def test_a_kill_at_any_place_leaves_each_event_there_once(directory, fill, bucke
 
 
 def test_an_erasure_reaches_the_store(directory, bucket):
-    """A part that was rewritten is written again under its name."""
+    """A part that was rewritten is uploaded again under its name."""
     ana = {"lead_id": "lead-ana-0001", "name": "Ana Gómez", "email": "ana@acme.example"}
     events = [
         record("database_operations", AT + number, lead_identifier=ana if number == 1 else {})
@@ -176,7 +184,7 @@ def test_an_erasure_reaches_the_store(directory, bucket):
 
 
 def test_personal_data_are_masked_on_the_way(directory, bucket):
-    """The archive keeps the name; the store has none."""
+    """The archive keeps the name; the store does not have it."""
     event = record("database_operations", AT, lead_identifier={"name": "Ana Gómez"})
     append(directory / "database_operations" / f"{DAY}.jsonl", event)
     seal(directory)
@@ -190,7 +198,7 @@ def test_personal_data_are_masked_on_the_way(directory, bucket):
 
 
 def test_a_part_that_is_not_what_its_manifest_says_is_refused(directory, fill, bucket):
-    """What was changed or cut in the store is told, and not read."""
+    """A part that was changed or truncated in the store is reported, and not read."""
     fill("error_logs", 5)
     seal(directory)
     ship(directory, bucket)
@@ -202,7 +210,7 @@ def test_a_part_that_is_not_what_its_manifest_says_is_refused(directory, fill, b
 
 
 def test_what_is_not_sealed_is_told_and_so_is_a_store_that_is_away(directory, fill, bucket):
-    """An object store takes sealed days; one that cannot be reached ends nothing else."""
+    """Unsealed days are reported; an unreachable store affects nothing else."""
     fill("error_logs", 5)
     report, said = ship(directory, bucket)
     assert report.sent == 0
@@ -218,3 +226,34 @@ def test_what_is_not_sealed_is_told_and_so_is_a_store_that_is_away(directory, fi
         ship(directory, bucket)
     with pytest.raises(ReadError, match="nothing of leadlog"):
         ids_in(bucket.replace("/leads", "/empty"))
+
+
+def test_kills_while_parts_are_written_under_trouble_leave_each_event_there_once(
+    directory, bucket, server
+):
+    """429, 503 and lost answers, while days are sealed, merged and get late lines."""
+    draw, ids, faults = random.Random(5), [], {"429": 0.08, "503": 0.08, "reset": 0.1}
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    environment = os.environ | {"PYTHONPATH": paths}
+    methods = ("PUT", "POST", "DELETE")
+    with serving(Trouble(server, faults, methods=methods)) as between:
+        url = bucket.replace(server, f"http://{between.host}") + "&host=alpha"
+        command = [sys.executable, "-m", "leadlog", "ship", "--directory", str(directory)]
+        command += ["--to", url, "--personal-data", "plain"]
+        for number in range(KILLS):
+            for _ in range(3):
+                at = AT + draw.randrange(4) * 86_400_000_000
+                events = [record("error_logs", at + one) for one in range(3)]
+                file = f"{events[0]['timestamp'][:10]}.w{number + 1}.jsonl"
+                ids += append(directory / "error_logs" / file, *events)
+            seal(directory)
+            wanted = len(between.paths) + draw.randrange(1, 16)
+            with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+                end = time.monotonic() + 10
+                while len(between.paths) < wanted and time.monotonic() < end:
+                    time.sleep(0.002)
+                process.kill()
+        shipper = ObjectShipper(directory, from_url(url, "plain"))
+        assert shipper.once(60.0).error is None
+        assert KILLS < 50 or all(between.made.values()), between.made
+    assert ids_in(bucket) == Counter(ids)

@@ -1,4 +1,4 @@
-"""Shipping to a real OpenSearch: each event once, whatever becomes of the files and of the way."""
+"""Shipping to a real OpenSearch: each event once, despite changes of files and network errors."""
 
 import json
 import ssl
@@ -25,13 +25,13 @@ LATER = "2026-12-24"
 
 
 def to(server, **keys):
-    """The destination of an OpenSearch."""
+    """Return the destination of an OpenSearch."""
     table = {"type": "opensearch", "url": getattr(server, "url", server), "personal_data": "plain"}
     return configured({"elk": table | keys})["elk"]
 
 
 def ship(directory, destination, **options):
-    """One run of what there is."""
+    """Ship everything pending once."""
     shipper = Shipper(directory, destination, **options)
     try:
         return shipper.once(give_up_seconds=options.pop("give_up", 5.0))
@@ -47,7 +47,7 @@ def lag(directory, name="elk", now=AT + 10_000_000):
 
 
 def test_all_that_is_there_is_shipped_once_and_then_what_is_new(directory, fill, opensearch):
-    """A second run sends nothing again, and a third one what was written since."""
+    """A second run sends nothing again, and a third one only what was written since."""
     ids = fill("database_operations", 30) + fill("error_logs", 3) + fill("sync_operations", 2, 1)
     destination = to(opensearch, batch_records=7)
     assert ship(directory, destination).sent == len(ids)
@@ -63,7 +63,7 @@ def test_all_that_is_there_is_shipped_once_and_then_what_is_new(directory, fill,
 
 
 def test_a_document_is_found_by_the_names_of_ecs_and_by_leadlog_s_own(directory, opensearch):
-    """ECS has its names; everything else keeps the record's, with the contract's types."""
+    """ECS fields have ECS names; everything else has the record's, with the contract's types."""
     event = record(
         "error_logs",
         AT,
@@ -93,7 +93,7 @@ def test_a_document_is_found_by_the_names_of_ecs_and_by_leadlog_s_own(directory,
 
 
 def test_values_of_free_keys_may_change_their_type(directory, opensearch):
-    """What a lead's column holds is one field of the index, so no value is refused for its type."""
+    """All values of a lead's columns are one field, so no value is refused for its type."""
     path = directory / "database_operations" / f"{DAY}.jsonl"
     for number, value in enumerate((1, "one", None, [1, "a"], {"deep": True}, 1.5)):
         changed = {"fields_changed": {f"column_{number}": {"new": value}, "same": {"new": value}}}
@@ -104,7 +104,7 @@ def test_values_of_free_keys_may_change_their_type(directory, opensearch):
 
 @pytest.mark.parametrize("policy", ["masked", "pseudonymised"])
 def test_personal_data_leave_as_the_destination_says(directory, opensearch, policy):
-    """The log keeps the name; the receiver gets none."""
+    """The log keeps the name; the receiver never gets it."""
     event = record("database_operations", AT, lead_identifier={"name": "Ana Gómez"})
     append(directory / "database_operations" / f"{DAY}.jsonl", event)
     ship(directory, to(opensearch, personal_data=policy), pseudonym_key="pepper")
@@ -116,7 +116,7 @@ def test_personal_data_leave_as_the_destination_says(directory, opensearch, poli
 def test_lines_that_are_no_events_are_passed_over_and_ids_are_made_where_there_are_none(
     directory, fill, opensearch
 ):
-    """Damage holds nothing up; a record without an id has one that is always the same."""
+    """Damage blocks nothing; a record without an id gets one that is always the same."""
     path = directory / "error_logs" / f"{DAY}.jsonl"
     ids = fill("error_logs", 1)
     nameless = record("error_logs", AT)
@@ -142,7 +142,7 @@ def run_archive(directory, **policy):
 def test_a_file_that_is_compressed_and_sealed_half_way_goes_on_where_it_was(
     directory, fill, opensearch
 ):
-    """Compression and sealing keep a file's content, so its position holds in all of its forms."""
+    """Compression and sealing keep a file's content, so its position stays valid."""
     ids = fill("database_operations", 40)
     destination = to(opensearch, batch_records=10)
 
@@ -195,7 +195,7 @@ def test_parts_are_merged_once_they_are_shipped_and_not_shipped_again(directory,
 
 
 def test_a_destination_that_is_new_gets_the_merged_past(directory, fill, opensearch):
-    """What was merged before a destination was there is shipped to it as a whole."""
+    """Parts merged before the destination existed are shipped to it as a whole."""
     ids = fill("error_logs", 5) + fill("error_logs", 5, name=f"{DAY}.1.jsonl")
     run_archive(directory, parquet_after_days=1)
     assert ship(directory, to(opensearch)).sent == 10
@@ -203,7 +203,7 @@ def test_a_destination_that_is_new_gets_the_merged_past(directory, fill, opensea
 
 
 def test_retention_by_age_waits_and_retention_by_room_is_counted(directory, fill, opensearch):
-    """A file that a destination lacks stays, unless room is needed; then its loss is told."""
+    """An unshipped file stays unless space is needed; then its loss is reported."""
     fill("error_logs", 5)
     destination = to(opensearch)
     ship(directory, destination)
@@ -220,7 +220,7 @@ def test_retention_by_age_waits_and_retention_by_room_is_counted(directory, fill
 
 
 def test_a_file_that_somebody_removed_is_told(directory, fill, opensearch):
-    """What is gone before it was shipped is counted; how many records it had, nobody knows."""
+    """A file removed before it was shipped is counted, with an unknown number of records."""
     fill("error_logs", 5)
     said = []
     destination = to(opensearch, batch_records=2)
@@ -239,7 +239,7 @@ def test_a_file_that_somebody_removed_is_told(directory, fill, opensearch):
 
 
 def test_a_file_that_is_rewritten_under_the_position_is_gone_on_with(directory, fill, opensearch):
-    """Lines that go, before the position or at it, neither lose nor double the others."""
+    """Removing lines before or at the position neither loses nor duplicates others."""
     ids = fill("error_logs", 20)
     ship(directory, to(opensearch))
     path = directory / "error_logs" / f"{DAY}.jsonl"
@@ -256,7 +256,7 @@ def test_a_file_that_is_rewritten_under_the_position_is_gone_on_with(directory, 
 
 
 def poisoned(directory, count=1000, at=517):
-    """A thousand records, one of which the index refuses."""
+    """Write a thousand records, one of which the index refuses."""
     events = [record("database_operations", AT + number) for number in range(count)]
     events[at]["operation_details"]["execution_time_ms"] = "not a number"
     append(directory / "database_operations" / f"{DAY}.jsonl", *events)
@@ -266,7 +266,7 @@ def poisoned(directory, count=1000, at=517):
 def test_one_poison_record_in_a_thousand_is_kept_and_goes_through_after_a_fix(
     directory, opensearch, leadlog
 ):
-    """999 arrive; the one has its reason, and arrives once the index takes it."""
+    """999 arrive; one has its reason, and arrives once the index accepts it."""
     bad = poisoned(directory)
     report = ship(directory, to(opensearch))
     assert (report.sent, report.refused) == (999, 1)
@@ -294,7 +294,7 @@ def test_one_poison_record_in_a_thousand_is_kept_and_goes_through_after_a_fix(
 
 
 def test_a_request_that_is_refused_as_a_whole_is_parted_until_the_record_is_found(directory):
-    """A receiver that says only that something was wrong costs log2 more requests."""
+    """A receiver that does not name the record costs log2 more requests."""
     fill_ids = append(
         directory / "error_logs" / f"{DAY}.jsonl",
         *[record("error_logs", AT + number) for number in range(64)],
@@ -332,7 +332,7 @@ def test_a_request_that_is_refused_as_a_whole_is_parted_until_the_record_is_foun
 def test_refusals_of_the_moment_are_tried_again_and_only_what_was_not_taken(
     directory, fill, opensearch
 ):
-    """429, 503, single records refused with 429, resets and timeouts lose and double nothing."""
+    """429, 503, records refused with 429, resets and timeouts lose and duplicate nothing."""
     ids = fill("database_operations", 200) + fill("error_logs", 40)
     faults = {"429": 0.1, "503": 0.1, "items": 0.25, "reset": 0.1, "timeout": 0.05}
     with serving(Trouble(opensearch.url, faults, seed=4)) as between:
@@ -360,7 +360,7 @@ def test_a_receiver_that_is_away_costs_a_notice_and_nothing_else(directory, fill
 
 
 def test_two_processes_never_ship_to_one_destination(directory, fill, opensearch):
-    """The second one is told who is at work."""
+    """The second process is told which one ships."""
     fill("error_logs", 1)
     with shipping_lock(directory, "elk") as other:
         assert other is None
@@ -372,7 +372,7 @@ def test_two_processes_never_ship_to_one_destination(directory, fill, opensearch
 
 
 class Answering(ThreadingHTTPServer):
-    """Answers everything in one way, and keeps what it was asked."""
+    """Answers every request in the same way, and keeps the requests."""
 
     def __init__(self, status, headers=(), body=b"{}"):
         self.asked = []
@@ -405,7 +405,7 @@ TOKEN = "s3cr3t-token-of-the-test"
 
 
 def test_a_redirect_is_refused_and_takes_the_token_nowhere(directory, fill, monkeypatch):
-    """What a receiver answers with a redirect is never followed."""
+    """A redirect is never followed."""
     monkeypatch.setenv("ELK_TOKEN", TOKEN)
     fill("error_logs", 1)
     with serving(Answering(200)) as other:
@@ -419,7 +419,7 @@ def test_a_redirect_is_refused_and_takes_the_token_nowhere(directory, fill, monk
 
 
 def test_a_token_in_an_answer_is_hidden_everywhere(directory, fill, leadlog):
-    """A receiver that repeats the token puts it neither on the screen nor on the disk."""
+    """A token repeated by a receiver appears neither on the screen nor on the disk."""
     fill("error_logs", 1)
     body = json.dumps({"error": f"the key {TOKEN} is not valid"}).encode()
     with serving(Answering(401, body=body)) as server:
@@ -440,7 +440,7 @@ def test_a_token_in_an_answer_is_hidden_everywhere(directory, fill, leadlog):
 def test_a_certificate_of_nobody_s_is_refused_and_one_of_ours_taken(
     directory, fill, tmp_path, opensearch
 ):
-    """TLS is verified; an authority of one's own is named with `ca`."""
+    """TLS is verified; a private authority is named with `ca`."""
     fill("error_logs", 1)
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
@@ -465,7 +465,7 @@ def test_a_certificate_of_nobody_s_is_refused_and_one_of_ours_taken(
 
 
 def test_a_netrc_does_not_take_the_token_s_place(directory, fill, tmp_path, monkeypatch):
-    """The header is the one of the token."""
+    """The header has the token."""
     monkeypatch.setenv("ELK_TOKEN", TOKEN)
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login ana password pw\n")
@@ -497,7 +497,7 @@ def test_a_netrc_does_not_take_the_token_s_place(directory, fill, tmp_path, monk
     ],
 )
 def test_a_wrong_table_is_refused_with_what_would_do(table, message):
-    """Each mistake in [ship.NAME] is named with its remedy, and no secret is repeated."""
+    """Each error in [ship.NAME] is named with its remedy, and no secret is repeated."""
     good = {"type": "elasticsearch", "url": "https://elk:9200", "personal_data": "plain"}
     wrong = {key: value for key, value in (good | table).items() if value is not None}
     with pytest.raises(SettingsError, match=message) as caught:
@@ -506,7 +506,7 @@ def test_a_wrong_table_is_refused_with_what_would_do(table, message):
 
 
 def test_a_url_says_what_a_table_says():
-    """Everything of a table can stand in one URL."""
+    """All keys of a table can be given in one URL."""
     one = from_url(
         "elasticsearch+http://127.0.0.1:9200/base/leads?token_env=T&batch_records=5"
         "&categories=error_logs,sync_operations&templates=false",
@@ -520,7 +520,7 @@ def test_a_url_says_what_a_table_says():
 
 
 def test_forget_starts_over(directory, fill, opensearch, leadlog):
-    """After it, all of the log is shipped again; the index has each event once all the same."""
+    """Afterwards the whole log is shipped again; the index still has each event once."""
     fill("error_logs", 3)
     ship(directory, to(opensearch))
     assert leadlog("ship", "forget", "elk").exit_code == 0
@@ -530,7 +530,7 @@ def test_forget_starts_over(directory, fill, opensearch, leadlog):
 
 
 def test_what_shipping_writes_is_registered(directory, fill, opensearch):
-    """Erasure finds the refused records, which hold lines of the log."""
+    """Erasure finds the refused records, which contain lines of the log."""
     fill("error_logs", 1)
     ship(directory, to(opensearch))
     kinds = {

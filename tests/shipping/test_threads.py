@@ -24,7 +24,7 @@ SECONDS = 30
 
 
 def until(done, what):
-    """Wait until something holds."""
+    """Wait until a condition holds."""
     end = time.monotonic() + SECONDS
     while not done():
         assert time.monotonic() < end, what
@@ -33,13 +33,13 @@ def until(done, what):
 
 @contextmanager
 def hanging():
-    """A receiver that takes connections and never answers."""
+    """Yield a receiver that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 def test_a_receiver_that_is_away_or_hangs_holds_up_no_other(directory, fill):
-    """Each destination has a thread of its own, and none keeps the process from ending."""
+    """Each destination has a separate thread, and none keeps the process from exiting."""
     ids = fill("error_logs", 20)
     with hanging() as stuck, serving(Collector("otlp")) as collector:
         table = {"type": "otlp", "personal_data": "plain"}
@@ -61,7 +61,7 @@ def test_a_receiver_that_is_away_or_hangs_holds_up_no_other(directory, fill):
 
 
 def test_what_ends_a_thread_is_told_and_it_starts_again(directory, fill):
-    """State that cannot be used is a notice, until somebody has mended it."""
+    """An unusable state is reported until it is repaired."""
     ids = fill("error_logs", 3)
     state = directory / ".shipping" / "there.sqlite3"
     state.parent.mkdir()
@@ -80,7 +80,7 @@ def test_what_ends_a_thread_is_told_and_it_starts_again(directory, fill):
 
 @contextmanager
 def monitoring(folder, directory):
-    """A monitor as a process of its own, once it is at work."""
+    """Start a monitor as a separate process, and wait until it is active."""
     command = [sys.executable, "-m", "leadlog", "monitor", "--directory", str(directory)]
     paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
     environment = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
@@ -98,7 +98,7 @@ def monitoring(folder, directory):
 
 
 def alerts(directory):
-    """What the monitor has logged of alerts."""
+    """Return the monitor's records of alerts."""
     return [
         line
         for path in sorted((directory / "monitoring_data").glob("*.jsonl"))
@@ -110,7 +110,7 @@ def alerts(directory):
 def test_a_monitor_ships_and_neither_stalls_nor_kills_harm_its_alerts(
     tmp_path, directory, opensearch
 ):
-    """Beside a receiver that hangs and one that is away it fires; after a kill it goes on."""
+    """Next to a hanging and an absent receiver alerts fire; after a kill it continues."""
     failed = {"operation_type": "add_lead", "success": False, "execution_time_ms": 5.0}
     past = [record("database_operations", AT + number) for number in range(300)]
     ids = append(directory / "database_operations" / f"{DAY}.jsonl", *past)
@@ -155,7 +155,7 @@ def test_a_monitor_ships_and_neither_stalls_nor_kills_harm_its_alerts(
     ],
 )
 def test_a_monitor_says_what_is_wrong_with_its_destinations(leadlog, directory, arguments, said):
-    """Before it watches anything."""
+    """The error is raised before the monitor starts."""
     done = leadlog("monitor", "--directory", str(directory), *arguments)
     assert done.exit_code == 2
     assert said in done.output

@@ -1,4 +1,4 @@
-"""Whoever watches the log sees how far each destination is behind."""
+"""Monitoring of shipping: the lag of each destination."""
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -34,7 +34,7 @@ def metrics(directory):
 
 
 def test_health_metrics_and_the_rule_tell_the_lag(directory, fill, opensearch):
-    """Nothing is said of a log that nobody ships; then the age of the oldest missing event."""
+    """An unshipped log has no lag; then it is the age of the oldest missing event."""
     fill("error_logs", 3)
     assert check(["shipping"], directory=directory).checks == ()
     assert metrics(directory) == {}
@@ -58,7 +58,7 @@ def test_health_metrics_and_the_rule_tell_the_lag(directory, fill, opensearch):
 
 
 def test_what_was_refused_or_dropped_is_a_finding(directory, fill, opensearch):
-    """Both are told by cause, with what to do."""
+    """Refused and dropped records are reported by cause, with a remedy."""
     fill("error_logs", 1)
     ship(directory, opensearch.url)
     with Shipments(directory, "elk") as shipments:

@@ -20,7 +20,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 
 def until(condition: Callable[[], object], seconds: float = 5.0) -> bool:
-    """Wait for a condition, and tell whether it came true."""
+    """Wait for a condition, and return whether it became true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

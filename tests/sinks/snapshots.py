@@ -1,6 +1,6 @@
-"""What a kill would leave at each moment of a piece of work: the ring's memory and the files.
+"""Snapshots of the ring's memory and the files: the state a kill would leave at each moment.
 
-The work is traced instruction by instruction, so that no store is missed, whoever adds one.
+The code is traced instruction by instruction, so that no store is missed, even in new code.
 """
 
 import struct
@@ -20,7 +20,7 @@ SINKS = str(Path("leadlog") / "recording" / "sinks")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is there at one moment.
+    """The state at one moment.
 
     Attributes:
         memory: name of each file in shared memory to its bytes.
@@ -31,14 +31,14 @@ class Snapshot:
     files: tuple[tuple[str, bytes], ...]
 
     def restore(self, spool: Path, directory: Path) -> None:
-        """Write all of it to other places."""
+        """Write the state to other places."""
         for folder, contents in ((spool, self.memory), (directory, self.files)):
             for name, content in contents:
                 path = folder / name
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 path.write_bytes(content)
         if directory.exists():
-            # A ring knows its directory by device, inode and mark; here it is another one.
+            # A ring identifies its directory by device, inode and mark; here it is a different one.
             words = belonging(directory)
             for ring in spool.glob("*.ring"):
                 content = bytearray(ring.read_bytes())
@@ -57,7 +57,7 @@ def _contents(folder: Path, pattern: str) -> tuple[tuple[str, bytes], ...]:
 
 @contextmanager
 def every_moment(spool: Path, directory: Path) -> Iterator[list[Snapshot]]:
-    """Collect the snapshots, each once, of what runs meanwhile in this thread."""
+    """Yield a list that collects the distinct snapshots of the code run in this thread."""
     found: dict[Snapshot, None] = {}
 
     def look() -> None:

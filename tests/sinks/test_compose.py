@@ -1,10 +1,10 @@
-"""Sinks made of sinks."""
+"""Sinks can be composed from other sinks."""
 
 from leadlog.recording.sinks import Filter, MemorySink, Tee
 
 
 def test_a_tee_hands_on_copies_and_a_filter_only_what_it_lets_through() -> None:
-    """Composition: the first sink's answers count, the others get copies."""
+    """The first sink's answers count, the others get copies."""
     first, second = MemorySink(), MemorySink()
     tee = Tee(first, Filter(second, lambda category, line: category == "error_logs"))
     tee.write("error_logs", b"a\n")
@@ -19,7 +19,7 @@ def test_a_tee_hands_on_copies_and_a_filter_only_what_it_lets_through() -> None:
 
 
 class Broken(MemorySink):
-    """Raises, whatever it is asked."""
+    """A sink that always raises."""
 
     def write(self, category: str, line: bytes) -> bool:
         """Raise."""
@@ -35,7 +35,7 @@ class Broken(MemorySink):
 
 
 def test_a_sink_of_a_tee_that_raises_costs_the_others_nothing() -> None:
-    """Neither those before it nor those behind it, nor the caller; it is counted."""
+    """Sinks before and after it and the caller are unaffected; the error is counted."""
     first, last = MemorySink(), MemorySink()
     tee = Tee(first, Broken(), last)
     for _ in range(3):

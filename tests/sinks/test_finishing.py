@@ -1,4 +1,4 @@
-"""Facts become lines behind the ring: each once, in order, whoever finishes them and is killed."""
+"""Facts become lines after the ring: each once, in order, whichever process finishes them."""
 
 import itertools
 import json
@@ -33,17 +33,17 @@ _TIMES = itertools.count()
 
 
 def facts(number: int, length: int = 0, *, omit: bool = False) -> bytes:
-    """A frame that has yet to be finished."""
+    """Return a frame of facts."""
     return b"\x01" + json.dumps({"n": number, "length": length, "omit": omit}).encode() + b"\n"
 
 
 def line(number: int, length: int = 0) -> bytes:
-    """A frame that is finished."""
+    """Return a frame that is a finished line."""
     return json.dumps({"n": number, "pad": "x" * length}).encode() + b"\n"
 
 
 def finish(category: str, frames: list[bytes]) -> list[bytes]:
-    """Lines that differ each time, so that one that was made twice shows."""
+    """Return lines that differ each time, so that a line made twice is noticed."""
     assert category == "error_logs"
     lines = []
     for frame in frames:
@@ -55,13 +55,13 @@ def finish(category: str, frames: list[bytes]) -> list[bytes]:
 
 
 def finisher_of(policy: bytes | None) -> Finish:
-    """As `finish`, for the frames of the dead."""
+    """Return `finish`, for the frames of dead processes."""
     assert policy == b'{"pii": "masked"}'
     return finish
 
 
 def numbers(directory: Path) -> list[int]:
-    """The events in the files, in order; each line must be whole."""
+    """Return the events in the files, in order; each line must be whole."""
     found = []
     for file in log_files(directory, ["error_logs"]):
         content = file.path.read_bytes()
@@ -71,7 +71,7 @@ def numbers(directory: Path) -> list[int]:
 
 
 def test_facts_and_lines_reach_the_file_in_the_order_they_came(directory: Path) -> None:
-    """Runs of either kind, and both by turns; what is left out on purpose is counted."""
+    """Runs of one kind, and both alternately; frames dropped deliberately are counted."""
     sink = SpoolSink(directory, finish=finish, policy=b"{}")
     expected = []
     for number in range(3000):
@@ -97,7 +97,7 @@ def test_facts_and_lines_reach_the_file_in_the_order_they_came(directory: Path) 
 
 
 def test_a_line_that_the_stage_cannot_hold_is_dropped_and_counted(directory: Path) -> None:
-    """The finisher was to keep to the limit; its mistake costs that one event."""
+    """The finisher should keep the limit; its mistake loses only that event."""
     sink = SpoolSink(directory, finish=finish)
     for number, length in enumerate((10, 70_000, 65_000, 10)):
         sink.write("error_logs", facts(number, length))
@@ -110,7 +110,7 @@ def test_a_line_that_the_stage_cannot_hold_is_dropped_and_counted(directory: Pat
 
 
 def test_the_stage_holds_a_line_of_the_limit_asked_for(directory: Path) -> None:
-    """However long lines may be."""
+    """This holds for any line limit."""
     sink = SpoolSink(directory, finish=finish, stage_bytes=200_000)
     sink.write("error_logs", facts(1, 199_000))
     sink.close(5)
@@ -118,7 +118,7 @@ def test_the_stage_holds_a_line_of_the_limit_asked_for(directory: Path) -> None:
 
 
 def test_a_ring_says_when_it_is_more_than_half_full(directory: Path) -> None:
-    """Then callers finish their own events; lines that stand first are no reason to stop."""
+    """Callers then finish their own events; finished lines at its head do not matter."""
     sink = SpoolSink(directory, finish=finish, ring_bytes=4096, poll_seconds=60)
     assert not sink.crowded("error_logs")
     sink.write("error_logs", line(1, 1000))
@@ -132,7 +132,7 @@ def test_a_ring_says_when_it_is_more_than_half_full(directory: Path) -> None:
 
 
 def test_a_finisher_that_raises_loses_nothing(directory: Path) -> None:
-    """Its events wait, and the sink tells that they do."""
+    """Its events wait, and the sink reports that."""
     warnings: list[str] = []
     broken = True
 
@@ -153,7 +153,7 @@ def test_a_finisher_that_raises_loses_nothing(directory: Path) -> None:
 
 
 def test_a_finisher_that_raises_halfway_loses_nothing(directory: Path) -> None:
-    """What it had finished before in the same batch is finished again, in its place."""
+    """The part of the batch finished before is finished again, in its place."""
     calls = itertools.count()
 
     def fragile(category: str, frames: list[bytes]) -> list[bytes]:
@@ -172,7 +172,7 @@ def test_a_finisher_that_raises_halfway_loses_nothing(directory: Path) -> None:
 
 
 def test_closing_tries_again_what_failed_when_it_began(directory: Path) -> None:
-    """A look that was under way and failed is not the last one."""
+    """A pass that was in progress and failed is not the last one."""
     inside, closing = threading.Event(), threading.Event()
 
     def fragile(category: str, frames: list[bytes]) -> list[bytes]:
@@ -214,7 +214,7 @@ def _files(directory: Path, spool: Spool, chunk: int = 1 << 20) -> Files:
 
 
 def test_facts_of_the_dead_are_finished_under_their_own_policy(directory: Path) -> None:
-    """Whoever recovers asks for a finisher for what lies beside the ring."""
+    """Recovery requests a finisher for the policy stored next to the ring."""
     ring = _ring(Spool(directory))
     for number in range(40):
         assert ring.put(facts(number))
@@ -225,7 +225,7 @@ def test_facts_of_the_dead_are_finished_under_their_own_policy(directory: Path) 
 
 
 def test_without_a_finisher_facts_are_left_for_somebody_who_has_one(directory: Path) -> None:
-    """They are neither written as they are nor lost."""
+    """They are neither written unfinished nor lost."""
     ring = _ring(Spool(directory))
     assert ring.put(facts(1))
     ring.detach().release()
@@ -247,7 +247,7 @@ frame_plans = st.lists(
 def test_a_kill_at_any_store_loses_nothing_and_doubles_nothing(
     plan: list[tuple[str, int]], chunk: int, seed: int
 ) -> None:
-    """After each store of the drain, and of the recovery after that: every event once, whole."""
+    """After each store of the drain, and of the following recovery: every event once, whole."""
     place = Path(tempfile.mkdtemp(prefix="leadlog-test-", dir="/dev/shm"))
     try:
         directory = place / "logs"
@@ -272,7 +272,7 @@ def test_a_kill_at_any_store_loses_nothing_and_doubles_nothing(
 
 
 def _recovered(place: Path, moment: Snapshot, *, twice: bool) -> list[int]:
-    """What the files hold when recovery is done, or (`twice`) killed at each store and redone."""
+    """Return the files' events after recovery, or (`twice`) after it is killed at each store."""
     directory = place / "logs"
     spool = Spool(directory)
     moment.restore(spool.path, directory)

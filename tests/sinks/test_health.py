@@ -1,4 +1,4 @@
-"""The sink's health is told when it changes, and never becomes a flood."""
+"""Changes of the sink's health are reported, at a limited rate."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from leadlog.recording.sinks.health import SinkHealth
 
 
 class Told:
-    """A health that is looked at, with the time in hand."""
+    """A health monitor with a controlled clock."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -21,7 +21,7 @@ class Told:
     def look(
         self, dropped: int = 0, waiting: int = 0, degraded: int = 0, error: Exception | None = None
     ) -> list[tuple[str, str, int]]:
-        """Looks at these counts a second later; gives what was told."""
+        """Report these counts a second later, and return the events."""
         self.now += 2
         before = len(self.events)
         causes = {"ring_full": dropped} if dropped else {}
@@ -31,7 +31,7 @@ class Told:
 
 
 def test_a_failure_and_its_end_are_told_once_each() -> None:
-    """With the error and the number of lines that wait."""
+    """The event has the error and the number of waiting lines."""
     told = Told()
     full = OSError(28, "No space left on device")
     assert told.look() == []
@@ -45,7 +45,7 @@ def test_a_failure_and_its_end_are_told_once_each() -> None:
 
 
 def test_dropped_lines_are_told_with_their_number_and_cause() -> None:
-    """At the beginning those so far, at the end all of them."""
+    """At the beginning the number so far, at the end the total."""
     told = Told()
     assert told.look(dropped=3) == [("dropping", "began", 3)]
     assert told.look(dropped=10) == []
@@ -57,7 +57,7 @@ def test_dropped_lines_are_told_with_their_number_and_cause() -> None:
 
 
 def test_a_condition_that_comes_and_goes_is_told_once_a_minute() -> None:
-    """What was not told when it began is not told when it ends."""
+    """If its beginning is not reported, its end is not reported either."""
     told = Told()
     count = 0
     for number in range(60):
@@ -67,7 +67,7 @@ def test_a_condition_that_comes_and_goes_is_told_once_a_minute() -> None:
 
 
 def test_degraded_lines_have_a_line_of_their_own_once_a_minute() -> None:
-    """They are not lost yet: the line about those that are is not kept back by it."""
+    """They are not lost yet: the warning about lost lines must not suppress it."""
     told = Told()
     assert told.look(degraded=3) == [("degraded", "began", 3)]
     assert told.look(degraded=3) == [("degraded", "ended", 3)]
@@ -82,7 +82,7 @@ def test_degraded_lines_have_a_line_of_their_own_once_a_minute() -> None:
 
 
 def test_that_there_is_no_memory_that_survives_is_said_once() -> None:
-    """Every line is degraded then, as on macOS: no process says so every minute."""
+    """Every line is degraded then, as on macOS: no process repeats that every minute."""
     warnings: list[str] = []
     now = [100.0]
     health = SinkHealth(Path("logs"), None, warnings.append, lambda: now[0])
@@ -94,7 +94,7 @@ def test_that_there_is_no_memory_that_survives_is_said_once() -> None:
 
 
 def test_nobody_can_break_the_health(capsys: Any) -> None:
-    """Neither who is told nor who is warned; standard error is used by default."""
+    """Exceptions of `notify` and `warn` are ignored; the default is standard error."""
 
     def fail(_: object) -> None:
         raise RuntimeError("on purpose")

@@ -1,4 +1,4 @@
-"""What a transaction intended is in the log though its process was killed; once, and only then."""
+"""An intended transaction is in the log after a kill: exactly once, and only then."""
 
 import contextlib
 import itertools
@@ -28,12 +28,12 @@ POLICY = b'{"pii": "masked"}'
 
 
 def frame(event_id: str, length: int = 0) -> bytes:
-    """Facts of one event."""
+    """Return the facts of one event."""
     return b"\x01" + json.dumps({"event_id": event_id, "pad": "x" * length}).encode() + b"\n"
 
 
 def finish(category: str, frames: list[bytes]) -> list[bytes]:
-    """Compact JSON, as the pipeline renders it."""
+    """Return compact JSON, as rendered by the pipeline."""
     lines = []
     for one in frames:
         record = {**json.loads(one[1:]), "category": category}
@@ -42,13 +42,13 @@ def finish(category: str, frames: list[bytes]) -> list[bytes]:
 
 
 def finisher_of(policy: bytes | None) -> Finish:
-    """For the events of the dead."""
+    """Return the finisher for events of dead processes."""
     assert policy == POLICY
     return finish
 
 
 def ids(directory: Path, category: str = "error_logs") -> list[str]:
-    """The events in the files of a category."""
+    """Return the ids of the events in the files of a category."""
     return [
         json.loads(line)["event_id"]
         for file in log_files(directory, [category])
@@ -66,7 +66,7 @@ def _noted(
 
 
 def _die(intents: Intents) -> None:
-    """As a kill does: nothing is struck out, the locks go."""
+    """End like a killed process: notes remain, locks are released."""
     for area in (intents._usual, *intents._large):
         if area is not None:
             area.abandon()
@@ -78,13 +78,13 @@ def _recover(directory: Path) -> Recovery:
 
 
 def test_what_was_intended_and_not_settled_becomes_records(directory: Path) -> None:
-    """Of every category, under the policy of the process that died; once."""
+    """In every category, under the policy of the process that died, exactly once."""
     intents = _noted(
         directory,
         [("error_logs", frame("a")), ("database_operations", frame("b"))],
         [("error_logs", frame("c"))],
     )
-    assert _recover(directory) == Recovery()  # it lives
+    assert _recover(directory) == Recovery()  # it is alive
     _die(intents)
     report = _recover(directory)
     assert (report.unsettled, report.errors) == (3, [])
@@ -95,7 +95,7 @@ def test_what_was_intended_and_not_settled_becomes_records(directory: Path) -> N
 
 
 def test_what_was_settled_leaves_nothing(directory: Path) -> None:
-    """However many transactions there were, one after the other."""
+    """This holds for any number of successive transactions."""
     intents = _noted(directory)
     for number in range(500):
         token = intents.intend([("error_logs", frame(str(number)))])
@@ -108,7 +108,7 @@ def test_what_was_settled_leaves_nothing(directory: Path) -> None:
 
 
 def test_records_that_are_in_the_log_already_are_not_written_again(directory: Path) -> None:
-    """Killed after the first of three records was in its ring, and it may be in the file."""
+    """The process was killed after the first of three records was in its ring, or in the file."""
     sink = SpoolSink(directory, finish=finish, finisher_of=finisher_of, policy=POLICY)
     intents = _noted(directory, [("error_logs", frame(name)) for name in "abc"])
     sink.write("error_logs", frame("b"))
@@ -120,7 +120,7 @@ def test_records_that_are_in_the_log_already_are_not_written_again(directory: Pa
 
 
 def test_more_transactions_than_slots_and_larger_ones_are_noted_too(directory: Path) -> None:
-    """They get files of their own, which go when they are settled."""
+    """They get separate files, which are removed when they are settled."""
     many = [[("error_logs", frame(f"many{number}"))] for number in range(70)]
     large = [("error_logs", frame(f"large{number}", 1000)) for number in range(200)]
     intents = _noted(directory, *many, large)
@@ -136,7 +136,7 @@ def test_more_transactions_than_slots_and_larger_ones_are_noted_too(directory: P
 
 
 def test_beyond_the_bound_the_brief_is_noted(directory: Path) -> None:
-    """Counts and keys of a transaction that is too large; without them it is counted."""
+    """A transaction that is too large notes counts and keys; without these it is counted."""
     intents = _noted(directory, limit=100_000)
     large = [("error_logs", frame("large", 200_000))]
     assert intents.intend(large) is None
@@ -149,7 +149,7 @@ def test_beyond_the_bound_the_brief_is_noted(directory: Path) -> None:
 
 
 def test_a_sink_that_ends_leaves_no_file(directory: Path) -> None:
-    """Also where a transaction is settled after the end; only what is not settled stays."""
+    """Also if a transaction is settled after the end; only unsettled notes remain."""
     sink = SpoolSink(directory, finish=finish, finisher_of=finisher_of, policy=POLICY)
     early, late = (sink.intend([("error_logs", frame(name))]) for name in "ab")
     sink.settle(early)
@@ -164,7 +164,7 @@ def test_a_sink_that_ends_leaves_no_file(directory: Path) -> None:
 
 
 def test_notes_for_another_directory_at_the_path_are_left_alone(directory: Path) -> None:
-    """Of another container, for one: they are told of, and stay."""
+    """They may belong to another container: they are reported, and kept."""
     make_mark(directory)
     _die(_noted(directory, [("error_logs", frame("a"))]))
     (directory / ".slots" / "mark").write_bytes(b"another!")
@@ -181,7 +181,7 @@ def test_notes_for_another_directory_at_the_path_are_left_alone(directory: Path)
 
 
 def test_notes_follow_a_directory_that_is_made_anew(directory: Path) -> None:
-    """Somebody ran `rm -rf` on the log while the process lived."""
+    """The log was deleted by `rm -rf` while the process was running."""
     make_mark(directory)
     intents = _noted(directory, [("error_logs", frame("a"))])
     directory.rename(directory.with_name("gone"))
@@ -193,7 +193,7 @@ def test_notes_follow_a_directory_that_is_made_anew(directory: Path) -> None:
 
 
 def test_a_forked_child_leaves_the_notes_of_its_parent_alone(directory: Path) -> None:
-    """It may settle what it inherited; the parent's note stays, and its own are its own."""
+    """The child may settle an inherited token; the parent's note remains."""
     sink = SpoolSink(directory, finish=finish, finisher_of=finisher_of, policy=POLICY)
     token = sink.intend([("error_logs", frame("parent"))])
     child = os.fork()
@@ -202,14 +202,14 @@ def test_a_forked_child_leaves_the_notes_of_its_parent_alone(directory: Path) ->
         sink.intend([("error_logs", frame("child"))])
         os._exit(0)
     os.waitpid(child, 0)
-    _recover(directory)  # or the parent's own drain did it already
+    _recover(directory)  # or the parent's drain has done it already
     assert ids(directory) == ["child"]
     sink.settle(token)
     sink.close(5)
 
 
 def test_where_there_is_no_memory_file_system_nothing_is_noted(directory: Path) -> None:
-    """And nothing raises."""
+    """Nothing raises."""
     sink = SpoolSink(directory, memory=Path("/proc"), finish=finish, policy=POLICY)
     token = sink.intend([("error_logs", frame("a"))])
     assert token is None
@@ -218,7 +218,7 @@ def test_where_there_is_no_memory_file_system_nothing_is_noted(directory: Path) 
 
 
 def test_a_recovery_of_notes_may_be_killed_at_any_store() -> None:
-    """Whatever it had done until then, the next one does the rest, and nothing twice."""
+    """The next recovery does the rest, and nothing twice."""
     place = Path(tempfile.mkdtemp(prefix="leadlog-test-", dir="/dev/shm"))
     try:
         directory = place / "logs"
@@ -240,7 +240,7 @@ def test_a_recovery_of_notes_may_be_killed_at_any_store() -> None:
 
 
 def _fds_of_notes() -> set[int]:
-    """Descriptors of this process that are open for notes."""
+    """Return the descriptors of this process that are open for notes."""
     found = set()
     for fd in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
@@ -251,7 +251,7 @@ def _fds_of_notes() -> set[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds open files in /proc")
 def test_a_process_whose_descriptors_were_closed_is_not_taken_for_dead(directory: Path) -> None:
-    """After a daemon's closing loop the mappings hold the locks; notes go on being struck out."""
+    """After a daemon's closing loop the mappings hold the locks; notes are still removed."""
     before = _fds_of_notes()
     intents = Intents(Spool(directory), Descriptors(), POLICY, 1 << 20)
     kept = intents.intend([("error_logs", frame("kept"))])
@@ -263,7 +263,7 @@ def test_a_process_whose_descriptors_were_closed_is_not_taken_for_dead(directory
     intents.settle(settled)
     intents.settle(large)
     assert kept is not None
-    kept[0].abandon()  # as a kill does
+    kept[0].abandon()  # like a kill
     assert _recover(directory).unsettled == 1
     assert ids(directory) == ["kept"]
     intents.close()

@@ -1,4 +1,4 @@
-"""Sinks of an application's own, beside the files: what they get, and what they cannot do."""
+"""An application's additional sinks: their input, and their isolation."""
 
 import json
 import os
@@ -22,11 +22,11 @@ from tests.sinks.conftest import until as wait_until
 
 Logged = Callable[..., list[dict[str, Any]]]
 LOG = Path("database_logs")
-until = partial(wait_until, seconds=30)  # a loaded machine takes its time
+until = partial(wait_until, seconds=30)  # a loaded machine is slow
 
 
 class Kept:
-    """Keeps what it gets; does something else first, if it is told to."""
+    """A sink that keeps its input, after calling a function."""
 
     def __init__(self, before: Callable[[], object] = lambda: None) -> None:
         self.before = before
@@ -35,7 +35,7 @@ class Kept:
         self.got: dict[str, bytes] = {}
 
     def open(self) -> None:
-        """Note it."""
+        """Note the call."""
         self.threads.add(threading.get_ident())
         self.calls.append("open")
 
@@ -47,7 +47,7 @@ class Kept:
         self.got[category] = self.got.get(category, b"") + lines
 
     def close(self) -> None:
-        """Note it."""
+        """Note the call."""
         self.threads.add(threading.get_ident())
         self.calls.append("close")
 
@@ -59,7 +59,7 @@ def fail() -> None:
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """What a stalled sink waits for; open at the end."""
+    """An event that a stalled sink waits for; set at the end."""
     event = threading.Event()
     yield event
     event.set()
@@ -72,12 +72,12 @@ def log(count: int, text: str = "x", start: int = 0) -> None:
 
 
 def files(category: str) -> bytes:
-    """All lines of a category, in their order."""
+    """Return all lines of a category, in order."""
     return b"".join(path.read_bytes() for path in sorted((LOG / category).glob("*.jsonl")))
 
 
 def test_a_sink_gets_what_is_in_the_files_byte_by_byte_in_a_thread_of_its_own() -> None:
-    """Whole lines, masked, in the order of the files; opened first, and closed last."""
+    """Whole lines, masked, in the order of the files; `open` comes first and `close` last."""
     sink = Kept()
     leadlog.configure(sinks=[sink])
     log(300, text="password=hunter2")
@@ -95,7 +95,7 @@ def test_a_sink_gets_what_is_in_the_files_byte_by_byte_in_a_thread_of_its_own() 
 
 
 def test_large_batches_come_in_pieces_of_whole_lines() -> None:
-    """No piece is larger than 256 KiB, unless it is one line, and none ends within a line."""
+    """No piece exceeds 256 KiB, unless it is a single line, and none ends inside a line."""
     pieces: list[bytes] = []
 
     class Pieces(Kept):
@@ -114,7 +114,7 @@ def test_large_batches_come_in_pieces_of_whole_lines() -> None:
 
 
 def test_a_sink_that_raises_is_opened_again_and_gets_the_same_lines() -> None:
-    """After a pause, so that a receiver which comes back has missed nothing."""
+    """This happens after a pause, so a receiver that recovers has missed nothing."""
     attempts = iter([fail, fail])
     sink = Kept(lambda: next(attempts, lambda: None)())
     leadlog.configure(sinks=[sink])
@@ -128,7 +128,7 @@ def test_a_sink_that_raises_is_opened_again_and_gets_the_same_lines() -> None:
 def test_sinks_that_raise_stall_and_fill_cost_files_and_the_others_nothing(
     gate: threading.Event, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What each did not get is counted by cause, told in the log, and shown by doctor."""
+    """The lines each did not get are counted by cause, logged, and shown by doctor."""
     monkeypatch.setattr("leadlog.recording.sinks.outlets._PAUSES_SECONDS", (0.01,))
     good = Kept()
     leadlog.configure(
@@ -139,7 +139,7 @@ def test_sinks_that_raise_stall_and_fill_cost_files_and_the_others_nothing(
             good,
         ]
     )
-    # Batches, so that the queue of the one that stalls is found full.
+    # In batches, so that the queue of the stalled sink is full.
     for start in range(0, 200, 20):
         log(20, text="y" * 500, start=start)
         assert leadlog.flush(30)
@@ -169,7 +169,7 @@ def test_sinks_that_raise_stall_and_fill_cost_files_and_the_others_nothing(
     found = json.loads(CliRunner().invoke(root, ["doctor", "--json"]).stdout)
     assert {one["sink"] for one in found["sinks"]} == {"raises", "stalls", "exits", "Kept"}
     said = " ".join(one["finding"] for one in found["findings"])
-    assert "did not reach sinks beside the files" in said
+    assert "did not reach additional sinks" in said
     assert "fails: ConnectionError: nobody listens" in said or "fails: SystemExit: 1" in said
     shown = CliRunner().invoke(root, ["doctor"]).stdout
     assert "Sinks beside the files" in shown
@@ -183,7 +183,7 @@ def test_sinks_that_raise_stall_and_fill_cost_files_and_the_others_nothing(
 
 
 def test_the_counts_of_sinks_that_missed_nothing_do_not_stay() -> None:
-    """Like the rings of a process that ended in order."""
+    """They are removed like the rings of a process that ended in order."""
     leadlog.configure(sinks=[Kept()])
     log(1)
     leadlog.flush(sinks=True)
@@ -193,7 +193,7 @@ def test_the_counts_of_sinks_that_missed_nothing_do_not_stay() -> None:
 
 
 def test_a_sink_that_two_configurations_share_goes_on() -> None:
-    """It is neither closed nor opened between them, and gets what the old one had left."""
+    """It is neither closed nor reopened, and gets the remaining lines of the old one."""
     sink = Kept()
     one = leadlog.configure(sinks=[sink])
     assert leadlog.configure(sinks=[sink]) is one
@@ -207,7 +207,7 @@ def test_a_sink_that_two_configurations_share_goes_on() -> None:
 
 
 def test_a_process_that_ends_writes_to_its_sinks_first(tmp_path: Path) -> None:
-    """Without a word; and a forked child opens the sink anew, and writes its own lines only."""
+    """There is no output; a forked child reopens the sink and writes only its own lines."""
     script = tmp_path / "app.py"
     script.write_text(
         "import os, sys, leadlog\n"
@@ -235,7 +235,7 @@ def test_a_process_that_ends_writes_to_its_sinks_first(tmp_path: Path) -> None:
 def test_lines_of_a_killed_process_come_to_the_sinks_of_the_one_that_recovers_them(
     tmp_path: Path,
 ) -> None:
-    """They were not in a file before."""
+    """These lines had not been in a file before."""
     script = (
         "import os, leadlog\n"
         "leadlog.configure(poll_seconds=5)\n"
@@ -259,7 +259,7 @@ def test_lines_of_a_killed_process_come_to_the_sinks_of_the_one_that_recovers_th
     ],
 )
 def test_what_is_no_sink_is_refused(given: list[Any], said: str) -> None:
-    """When it is configured, not when the first line comes."""
+    """The error is raised by `configure`, not at the first line."""
     with pytest.raises(leadlog.SettingsError, match=r"sinks: .*") as error:
         leadlog.configure(sinks=given)
     assert said in str(error.value)
@@ -267,6 +267,6 @@ def test_what_is_no_sink_is_refused(given: list[Any], said: str) -> None:
 
 
 def test_a_sink_in_place_of_the_files_has_none_beside_them() -> None:
-    """There is nothing that they could be given."""
+    """There are no files whose lines they could get."""
     with pytest.raises(leadlog.SettingsError, match="beside the files"):
         leadlog.configure(sink=MemorySink(), sinks=[Kept()])

@@ -1,4 +1,4 @@
-"""Recovery believes the file, the ring and nothing else."""
+"""Recovery relies on the file and the ring only."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ NAME = "error_logs/1970-01-01.jsonl"
 
 
 def _leave(directory: Path, head: int = 0, name: str = NAME, offset: int = 0) -> Path:
-    """What a process leaves that was killed with `LINES` in its ring."""
+    """Create the ring of a process that was killed with `LINES` in it."""
     descriptors = Descriptors()
     storage = Spool(directory).create("error_logs", 4096, descriptors, 1)
     ring = Ring(storage, Budget(0).overflow())
@@ -42,7 +42,7 @@ def _leave(directory: Path, head: int = 0, name: str = NAME, offset: int = 0) ->
 
 
 def _see(path: Path, days: int = 0) -> None:
-    """Let the drain of a ring have looked for the last time some days ago."""
+    """Set the time of the last pass of a ring's drain to some days ago."""
     with path.open("r+b") as stream:
         page = bytearray(stream.read(4096))
         Header(page).words[SEEN_US] = int((time.time() - days * 86_400) * 1e6)
@@ -66,7 +66,7 @@ def _contents(directory: Path) -> dict[str, bytes]:
 def test_a_file_is_completed_from_any_byte(
     tmp_path_factory: pytest.TempPathFactory, reached: int, data: st.DataObject
 ) -> None:
-    """However many bytes arrived and however many of them were noted: all is there once."""
+    """Whatever part was written and noted, every line is there exactly once."""
     directory = tmp_path_factory.mktemp("recover")
     whole = ALL[:reached].rfind(b"\n") + 1
     ends = [end for end in (0, 11, 18, 33) if end <= whole]
@@ -98,7 +98,7 @@ def test_a_file_is_completed_from_any_byte(
 def test_a_file_that_is_not_what_the_ring_wrote_is_left_alone(
     directory: Path, content: bytes
 ) -> None:
-    """The rest goes to a file of its own, from the last line that was noted as written."""
+    """The rest is written to a new file, from the last line noted as written."""
     _leave(directory, head=11)
     _file(directory, content)
     report = recover(directory)
@@ -113,7 +113,7 @@ def test_a_file_that_is_not_what_the_ring_wrote_is_left_alone(
 def test_a_file_that_was_replaced_by_whole_lines_is_continued(
     directory: Path, content: bytes
 ) -> None:
-    """Removed, or rotated by somebody: nothing that was noted as written is written again."""
+    """If it was removed or rotated, lines noted as written are not written again."""
     _leave(directory, head=11)
     if content:
         _file(directory, content)
@@ -122,14 +122,14 @@ def test_a_file_that_was_replaced_by_whole_lines_is_continued(
 
 
 def test_lines_that_no_file_was_opened_for_go_to_the_day_last_seen(directory: Path) -> None:
-    """A process killed before its drain looked once; recovered much later."""
+    """The process was killed before its drain's first pass, and recovered much later."""
     _leave(directory, name="")
     assert recover(directory).lines == 3
     assert _contents(directory) == {"1970-01-01.jsonl": ALL}
 
 
 def test_a_name_that_is_no_log_file_is_not_written_to(directory: Path) -> None:
-    """Whatever a header says, only files of our own grammar are touched."""
+    """Whatever a header says, only files with valid log file names are written."""
     outside = _file(directory, ALL[:11], "precious.txt")
     _leave(directory, head=11, name="../precious.txt")
     assert recover(directory).lines == 2
@@ -137,7 +137,7 @@ def test_a_name_that_is_no_log_file_is_not_written_to(directory: Path) -> None:
 
 
 def test_an_error_leaves_the_ring_for_the_next_time(directory: Path) -> None:
-    """A disk that is full in the midst of a line: told, and completed later."""
+    """If the disk is full in the middle of a line, that is reported, and completed later."""
     ring = _leave(directory)
     file = _file(directory, b"")
     room = 14
@@ -160,7 +160,7 @@ def test_an_error_leaves_the_ring_for_the_next_time(directory: Path) -> None:
 
 
 def _leave_two(directory: Path) -> tuple[Path, Path]:
-    """What a process leaves that was killed with a full ring and a further one."""
+    """Create the rings of a process that was killed with a full ring and a further one."""
     descriptors = Descriptors()
     paths = []
     for lines in (LINES[:2], LINES[2:]):
@@ -175,7 +175,7 @@ def _leave_two(directory: Path) -> tuple[Path, Path]:
 
 
 def test_a_further_ring_waits_for_the_older_one(directory: Path) -> None:
-    """Its process dies, or another recoverer does, just after the older one was looked at."""
+    """Its process, or another recovering one, dies just after the older ring was checked."""
     older, further = _leave_two(directory)
     with older.open("rb") as held:
         assert try_lock(held.fileno())
@@ -186,7 +186,7 @@ def test_a_further_ring_waits_for_the_older_one(directory: Path) -> None:
 
 
 def test_a_further_ring_waits_for_one_that_cannot_be_written(directory: Path) -> None:
-    """An error of the disk that is over a moment later does not turn the order round either."""
+    """A temporary disk error does not reverse the order either."""
     older, further = _leave_two(directory)
     failing = [True]
 
@@ -204,7 +204,7 @@ def test_a_further_ring_waits_for_one_that_cannot_be_written(directory: Path) ->
 
 
 def test_living_rings_and_damaged_ones_are_left_alone(directory: Path) -> None:
-    """The first are locked; the second cannot be understood, which is told."""
+    """Living rings are locked; damaged ones cannot be parsed, which is reported."""
     descriptors = Descriptors()
     storage = Spool(directory).create("error_logs", 4096, descriptors, 1)
     assert storage.path is not None
@@ -217,7 +217,7 @@ def test_living_rings_and_damaged_ones_are_left_alone(directory: Path) -> None:
 
 
 def test_a_ring_belongs_to_a_directory_and_not_to_its_path(directory: Path) -> None:
-    """In another container the same path is another directory, whose log these lines are not."""
+    """In another container, the same path is a different directory with a different log."""
     directory.mkdir()
     _see(_leave(directory, name=""))
     elsewhere = directory.rename(directory.with_name("elsewhere"))
@@ -234,7 +234,7 @@ def test_a_ring_belongs_to_a_directory_and_not_to_its_path(directory: Path) -> N
 def test_a_directory_that_is_made_anew_under_a_living_process_is_still_its_own(
     directory: Path,
 ) -> None:
-    """Somebody ran `rm -rf` on the log; the next line notes where it went."""
+    """The log was deleted by `rm -rf`; the next line stores its new identity."""
     from leadlog.recording.sinks.spool import SpoolSink
     from tests.sinks.conftest import until
 
@@ -256,7 +256,7 @@ def test_a_directory_that_is_made_anew_under_a_living_process_is_still_its_own(
 
 @pytest.mark.parametrize("change", ["mark", "inode"])
 def test_another_directory_at_the_same_path_gets_no_lines(directory: Path, change: str) -> None:
-    """Of another container, for one: device and inode may be the same, the mark is not."""
+    """It may belong to another container: device and inode may be equal, the mark is not."""
     make_mark(directory)
     path = _leave(directory)
     _see(path)
@@ -276,7 +276,7 @@ def test_another_directory_at_the_same_path_gets_no_lines(directory: Path, chang
 def test_what_another_directory_left_goes_when_it_is_empty_or_a_week_old(
     directory: Path, head: int, days: int, lost: int | None
 ) -> None:
-    """After `rm -rf` on the log, what its processes left in memory is not told of for ever."""
+    """After `rm -rf` on the log, its remains in memory are not reported endlessly."""
     make_mark(directory)
     path = _leave(directory, head)
     _see(path, days)
@@ -289,7 +289,7 @@ def test_what_another_directory_left_goes_when_it_is_empty_or_a_week_old(
 
 
 def test_lines_that_died_in_the_heap_are_told_once(directory: Path) -> None:
-    """The header says how many there were."""
+    """The header contains their number."""
     path = _leave(directory)
     page = bytearray(path.read_bytes())
     header = Header(page)
@@ -303,7 +303,7 @@ def test_lines_that_died_in_the_heap_are_told_once(directory: Path) -> None:
 
 
 def test_a_file_that_a_ring_names_is_not_continued_by_others(directory: Path) -> None:
-    """Half a line is in it that must be completed first; so the next segment is begun."""
+    """It has half a line that must be completed first, so the next segment is begun."""
     from leadlog.recording.sinks.spool import SpoolSink
 
     def write(fd: int, data: bytes) -> int:
@@ -321,13 +321,13 @@ def test_a_file_that_a_ring_names_is_not_continued_by_others(directory: Path) ->
 
 
 def test_headers_of_the_past_are_kept_for_a_week_and_rubble_is_removed(directory: Path) -> None:
-    """What a kill left half-made goes too, once it is certain that nobody makes it now."""
+    """Files left incomplete by a kill are removed too, once no process can be writing them."""
     spool = Spool(directory)
     _leave(directory)
     recover(directory)
     (past,) = spool.path.glob("*.past")
     with past.open("r+b") as stream:
-        stream.truncate(100_000)  # killed between rename and cut
+        stream.truncate(100_000)  # killed between renaming and truncating
     half = spool.path / "error_logs.1.abc.new"
     half.touch()
     spool.tidy()
@@ -341,7 +341,7 @@ def test_headers_of_the_past_are_kept_for_a_week_and_rubble_is_removed(directory
 
 
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, directory: Path) -> None:
-    """A link in the place of our folder is refused; open permissions are closed."""
+    """A link in place of the folder is refused; open permissions are restricted."""
     spool = Spool(directory)
     spool.path.parent.mkdir(exist_ok=True)
     spool.path.symlink_to(tmp_path)

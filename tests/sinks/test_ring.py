@@ -1,4 +1,4 @@
-"""The ring and its overflow keep every line, in order, within their bounds, and count exactly."""
+"""Ring and overflow keep every line, in order, within their limits, and count exactly."""
 
 import mmap
 
@@ -17,7 +17,7 @@ def _ring(capacity: int = 64, overflow: int = 0) -> Ring:
 
 
 def _take(ring: Ring, most: int) -> bytes:
-    """What the drain does: reads, writes, notes how far it came."""
+    """Read, write and note progress like the drain."""
     progress = ring.progress
     data = ring.read(progress.head, most)
     whole = data[: data.rfind(b"\n") + 1]
@@ -34,7 +34,7 @@ steps = st.lists(lines | st.integers(1, 80) | st.none(), max_size=60)
 def test_what_comes_out_is_what_was_put_in(
     plan: list[bytes | int | None], capacity: int, overflow: int
 ) -> None:
-    """Any order of puts, reads and refills: bytes come out in order; the counts balance."""
+    """For any order of puts, reads and refills, bytes come out in order and counts balance."""
     ring = _ring(capacity, overflow)
     taken, out = [], []
     for step in plan:
@@ -61,7 +61,7 @@ def test_what_comes_out_is_what_was_put_in(
 def test_a_ring_can_be_read_by_another_process_at_any_moment(
     plan: list[bytes | int | None], capacity: int
 ) -> None:
-    """A second ring over a copy of the memory goes on where the first one stood."""
+    """A second ring on a copy of the memory continues where the first one stopped."""
     ring = _ring(capacity)
     for step in plan:
         if isinstance(step, bytes):
@@ -74,7 +74,7 @@ def test_a_ring_can_be_read_by_another_process_at_any_moment(
 
 
 def test_a_line_longer_than_the_ring_is_dropped_as_oversize() -> None:
-    """It never fits, so it does not wait either."""
+    """It can never fit, so it does not wait."""
     ring = _ring(64, overflow=10_000)
     assert ring.put(b"x" * 64 + b"\n")
     assert ring.put(b"y\n")
@@ -83,7 +83,7 @@ def test_a_line_longer_than_the_ring_is_dropped_as_oversize() -> None:
 
 
 def test_the_drain_is_woken_once_a_ring_is_half_full() -> None:
-    """Neither earlier nor for every line."""
+    """It is not woken earlier, nor for every line."""
     woken: list[int] = []
     ring = Ring(heap(100, 1, ""), Budget(0).overflow(), lambda: woken.append(ring.tail))
     for _ in range(10):
@@ -92,7 +92,7 @@ def test_the_drain_is_woken_once_a_ring_is_half_full() -> None:
 
 
 def test_a_sealed_ring_takes_nothing() -> None:
-    """So that the caller can hand the line to the next sink; what it has can be read."""
+    """The caller can then pass the line to the next sink; lines in the ring stay readable."""
     ring = _ring(overflow=10_000)
     ring.put(b"one\n")
     ring.seal()
@@ -107,7 +107,7 @@ def test_a_sealed_ring_takes_nothing() -> None:
 
 
 def test_what_lies_in_the_heap_when_a_ring_is_left_is_counted() -> None:
-    """Lines of a ring in the heap die with the process, and the counts say so."""
+    """Lines of a ring in the heap die with the process, and are counted."""
     ring = _ring(overflow=10_000)
     for _ in range(10):
         ring.put(b"1234567\n")
@@ -119,7 +119,7 @@ def test_what_lies_in_the_heap_when_a_ring_is_left_is_counted() -> None:
 
 
 def test_a_ring_moves_to_other_storage_when_it_is_empty() -> None:
-    """Positions and counts go on; lines that were unsafe stay counted."""
+    """Positions and counts continue; lines that were at risk stay counted."""
     ring = _ring()
     ring.put(b"one\n")
     other = Storage(mmap.mmap(-1, HEADER_BYTES + 64))
@@ -134,7 +134,7 @@ def test_a_ring_moves_to_other_storage_when_it_is_empty() -> None:
 
 
 def test_a_header_holds_one_progress_or_the_other() -> None:
-    """A new progress counts only from its last store on, and a foreign page is refused."""
+    """A new progress is valid only after its last store; an invalid page is refused."""
     memory = bytearray(HEADER_BYTES)
     with pytest.raises(ValueError, match="no ring"):
         Header(memory)
@@ -145,7 +145,7 @@ def test_a_header_holds_one_progress_or_the_other() -> None:
     assert header.progress() == first
     before = bytes(memory)
     header.store(RingProgress(20, 2, "error_logs/2026-11-24.jsonl", 4, 2))
-    # All of the second store but its last eight bytes:
+    # The whole second store except its last eight bytes:
     torn = bytearray(memory)
     torn[64:72] = before[64:72]
     assert Header(torn).progress() == first
@@ -154,13 +154,13 @@ def test_a_header_holds_one_progress_or_the_other() -> None:
 
 
 def test_a_flood_in_one_category_leaves_room_for_the_others() -> None:
-    """Each category has a sixteenth of the overflow to itself; the sum stays within the limit."""
+    """Each category has a sixteenth of the overflow reserved; the sum stays within the limit."""
     budget = Budget(160_000)
     flooded, quiet = budget.overflow(), budget.overflow()
     line = b"x" * 99 + b"\n"
     while (come := flooded.admit(line)) is not None:
         flooded.append(come)
-        flooded.append(come)  # as a call that was broken off does
+        flooded.append(come)  # as an interrupted call does
     assert flooded.cost > 100_000
     count = 0
     while (come := quiet.admit(line)) is not None:

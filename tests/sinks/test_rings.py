@@ -1,4 +1,4 @@
-"""A full ring is followed by another one; order, bounds and counts hold, and memory comes back."""
+"""A full ring is followed by another; order, limits and counts hold, and memory is released."""
 
 import os
 import threading
@@ -17,19 +17,19 @@ pytestmark = pytest.mark.handmade_lines
 
 
 class Gate:
-    """Writes as `os.write` does, once it is open."""
+    """A writer that works like `os.write` once it is opened."""
 
     def __init__(self) -> None:
         self._open = threading.Event()
 
     def write(self, fd: int, data: bytes) -> int:
-        """Write, or fail as a full disk does."""
+        """Write, or fail as on a full disk."""
         if not self._open.is_set():
             raise OSError(28, "No space left on device")
         return os.write(fd, data)
 
     def open(self) -> None:
-        """Let everything through from now on."""
+        """Let all writes succeed from now on."""
         self._open.set()
 
 
@@ -57,7 +57,7 @@ def _sink(directory: Path, write: Callable[[int, bytes], int], **options: int) -
 
 
 def test_lines_that_find_their_ring_full_keep_their_order_and_are_safe(directory: Path) -> None:
-    """Ten times what the first ring holds waits in memory that survives, and gives it back."""
+    """Ten times the first ring's size waits in memory that survives, and frees it afterwards."""
     gate = Gate()
     sink = _sink(directory, gate.write)
     for number in range(10_000):
@@ -83,7 +83,7 @@ def test_lines_that_find_their_ring_full_keep_their_order_and_are_safe(directory
 def test_further_rings_keep_to_their_bound_and_leave_room_for_other_categories(
     directory: Path,
 ) -> None:
-    """A flood takes three quarters of it, then the heap, then it is dropped and counted."""
+    """A flood takes three quarters of the limit, then the heap, then lines are dropped."""
     sink = _sink(directory, Gate().write, overflow_bytes=4 << 20)
     line = b"x" * 999 + b"\n"
     for _ in range(9_000):
@@ -107,7 +107,7 @@ def test_further_rings_keep_to_their_bound_and_leave_room_for_other_categories(
 def test_a_sink_that_is_closed_while_several_rings_are_full_leaves_them_all(
     directory: Path,
 ) -> None:
-    """The next process brings them in, in their order."""
+    """The next process writes them to files, in order."""
     sink = _sink(directory, Gate().write)
     for number in range(3_000):
         sink.write("error_logs", b"%d %s\n" % (number, b"x" * 600))
@@ -119,7 +119,7 @@ def test_a_sink_that_is_closed_while_several_rings_are_full_leaves_them_all(
 
 
 def test_callers_that_log_while_rings_grow_lose_nothing(directory: Path) -> None:
-    """Four threads, rings of 64 KiB, a slow drain, somebody who counts: all in order."""
+    """Four threads, rings of 64 KiB, a slow drain and a reader of the counts: all in order."""
     sink = _sink(directory, lambda fd, data: os.write(fd, data[:20_000]))
 
     def work(name: int) -> None:

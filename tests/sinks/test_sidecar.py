@@ -1,4 +1,4 @@
-"""The sidecar: it empties what living processes lend, and they go on where it stopped."""
+"""The sidecar empties lent rings, and their owners continue where it stopped."""
 
 import json
 import os
@@ -27,12 +27,12 @@ from tests.sinks.conftest import until as wait_until
 
 Logged = Callable[..., list[dict[str, Any]]]
 LOG = Path("database_logs")
-until = partial(wait_until, seconds=30)  # a loaded machine takes its time
+until = partial(wait_until, seconds=30)  # a loaded machine is slow
 
 
 @pytest.fixture
 def sidecar() -> Iterator[Callable[..., Sidecar]]:
-    """Makes a sidecar in this process, which works only when it is told to."""
+    """A factory of sidecars in this process, which work only when called."""
     made: list[Sidecar] = []
 
     def make(**settings: Any) -> Sidecar:
@@ -53,21 +53,21 @@ def log(count: int, start: int = 0) -> None:
 
 
 def numbers() -> list[int]:
-    """The numbers of the events in the files, in the files' order."""
+    """Return the numbers of the events in the files, in the files' order."""
     files = sorted((LOG / "monitoring_data").glob("*.jsonl"), key=lambda path: path.stat().st_ino)
     lines = [line for path in files for line in path.read_bytes().splitlines()]
     return [json.loads(line)["monitoring_info"]["data_points"]["number"] for line in lines]
 
 
 def served(one: Sidecar) -> bool:
-    """Whether somebody's rings are lent to it by now."""
+    """Return whether a process has lent its rings to the sidecar."""
     return until(lambda: (one.look(), one.processes)[1])
 
 
 def test_a_sidecar_takes_over_and_the_owner_goes_on_in_the_same_file(
     sidecar: Callable[..., Sidecar], logged: Logged
 ) -> None:
-    """Labelled and masked as the owner would have; every line once, in its order, in one file."""
+    """Labels and masks equal the owner's; every line is there once, in order, in one file."""
     leadlog.configure()
     log(10)
     assert leadlog.flush()
@@ -76,7 +76,7 @@ def test_a_sidecar_takes_over_and_the_owner_goes_on_in_the_same_file(
     report = json.loads(CliRunner().invoke(root, ["doctor", "--json"]).stdout)
     assert report["directory"]["sidecar"] is True
     log(10, start=10)
-    assert not leadlog.flush(0.3)  # nobody else empties them
+    assert not leadlog.flush(0.3)  # no other process empties them
     assert leadlog.stats().in_ring == {"monitoring_data": 10}
     assert until(lambda: (one.look(), leadlog.flush(0.05))[1])
     log(5, start=20)
@@ -94,7 +94,7 @@ def test_a_sidecar_takes_over_and_the_owner_goes_on_in_the_same_file(
 def test_a_ring_that_grows_while_it_is_lent_is_emptied_in_its_order(
     sidecar: Callable[..., Sidecar],
 ) -> None:
-    """A sidecar that stands still costs nothing: what came meanwhile lies in further rings."""
+    """A stalled sidecar costs nothing: newer lines are in further rings."""
     leadlog.configure(ring_bytes=65536)
     one = sidecar()
     assert served(one)
@@ -104,7 +104,7 @@ def test_a_ring_that_grows_while_it_is_lent_is_emptied_in_its_order(
     assert leadlog.stats().dropped == {}
     assert leadlog.stats().degraded == {}
     assert until(lambda: (one.look(), leadlog.flush(0.05))[1])
-    # The owner gives back what was further; its usual ring is lent anew.
+    # The owner frees the further rings; its usual ring is lent again.
     assert until(lambda: (one.look(), len(list(folder.glob("monitoring_data.*.ring"))) == 1)[1])
     log(10, start=1500)
     assert until(lambda: (one.look(), leadlog.flush(0.05))[1])
@@ -113,7 +113,7 @@ def test_a_ring_that_grows_while_it_is_lent_is_emptied_in_its_order(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs memory that survives")
 def test_a_descriptor_that_the_application_closed_gives_nothing_away(directory: Path) -> None:
-    """The mapping keeps lock and claim, so that ring stays its process's; a lent one returns."""
+    """The mapping keeps lock and claim, so the ring stays its owner's; a lent one returns."""
     spool = Spool(directory)
     descriptors, others = Descriptors(), Descriptors()
     ring = spool.create("error_logs", 4096, descriptors, 1)
@@ -124,12 +124,12 @@ def test_a_descriptor_that_the_application_closed_gives_nothing_away(directory: 
     assert ring.lendable
     os.close(ring.fd)
     os.close(lent.fd)
-    foreign = os.open(directory.parent, os.O_RDONLY)  # it has one of the numbers now
+    foreign = os.open(directory.parent, os.O_RDONLY)  # it reuses one of the numbers
     assert not ring.lendable
     for_ring, for_lent = (others.open(path, os.O_RDWR) for path in (ring.path, lent.path))
     assert not try_lock(for_ring)
     assert not try_claim(for_ring)
-    assert try_claim(for_lent)  # as a sidecar does
+    assert try_claim(for_lent)  # like a sidecar
     assert not lent.take_back()
     assert lent.lent
     others.close(for_lent)
@@ -149,7 +149,7 @@ def test_a_descriptor_that_the_application_closed_gives_nothing_away(directory: 
 def test_half_a_line_that_a_sidecar_left_is_completed_by_the_owner(
     sidecar: Callable[..., Sidecar], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk was full in the middle of a line when it ended."""
+    """The disk was full in the middle of a line when the sidecar ended."""
     leadlog.configure()
     one = sidecar()
     assert served(one)
@@ -168,7 +168,7 @@ def test_half_a_line_that_a_sidecar_left_is_completed_by_the_owner(
     (file,) = (LOG / "monitoring_data").iterdir()
     assert not file.read_bytes().endswith(b"\n")
     for lent in list(one._lent.values()):
-        lent.release()  # as a kill would
+        lent.release()  # like a kill
     one._lent.clear()
     one._seat.release()
     assert leadlog.flush(20)
@@ -187,12 +187,12 @@ def test_half_a_line_that_a_sidecar_left_is_completed_by_the_owner(
 def test_who_needs_what_a_sidecar_has_not_writes_for_itself(
     sidecar: Callable[..., Sidecar], own: dict[str, Any]
 ) -> None:
-    """Processors of one's own, a file that is synced before flush returns, another key."""
+    """Custom processors, `fsync` durability, or another key keep the rings with the owner."""
     one = sidecar(pseudonym_key="the sidecar's")
     leadlog.configure(**own)
     log(3)
     assert leadlog.flush(20)
-    time.sleep(0.3)  # time enough to lend them
+    time.sleep(0.3)  # enough time to lend them
     one.look()
     assert one.processes == 0
     log(3, start=3)
@@ -203,7 +203,7 @@ def test_who_needs_what_a_sidecar_has_not_writes_for_itself(
 def test_a_sidecar_with_the_key_makes_the_same_pseudonyms(
     sidecar: Callable[..., Sidecar], logged: Logged
 ) -> None:
-    """As the owner of the rings does."""
+    """They equal those that the owner would make."""
     key = "k" * 32
 
     def mail() -> None:
@@ -222,7 +222,7 @@ def test_a_sidecar_with_the_key_makes_the_same_pseudonyms(
 
 
 def test_the_command_serves_one_process_after_another(tmp_path: Path) -> None:
-    """One for each directory; it brings in what the killed left, and ends well when told to."""
+    """One per directory; it recovers the rings of killed processes, and ends cleanly."""
     command = [sys.executable, "-m", "leadlog", "drain"]
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:

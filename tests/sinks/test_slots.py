@@ -1,4 +1,4 @@
-"""Slots keep writers apart, and descriptors never outlive a fork."""
+"""Slots keep writers separate, and no descriptor outlives a fork."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from leadlog.recording.sinks.slots import SlotHolder, take_slot
 
 
 def test_the_lowest_free_slot_is_taken(directory: Path) -> None:
-    """Freed slots are given out again, before new ones."""
+    """Released slots are reused before new ones."""
     descriptors = Descriptors()
     slots = [take_slot(directory, descriptors) for _ in range(3)]
     assert [slot.number for slot in slots] == [0, 1, 2]
@@ -21,7 +21,7 @@ def test_the_lowest_free_slot_is_taken(directory: Path) -> None:
 
 
 def test_a_slot_whose_file_is_gone_is_taken_anew(directory: Path) -> None:
-    """Its lock keeps nobody out any more, so it cannot be relied on."""
+    """Its lock excludes no other process any longer, so it cannot be relied on."""
     descriptors = Descriptors()
     holder = SlotHolder(directory, descriptors)
     other = take_slot(directory, descriptors)
@@ -35,14 +35,14 @@ def test_a_slot_whose_file_is_gone_is_taken_anew(directory: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
-    """The error is the system's."""
+    """The error is the operating system's."""
     (tmp_path / "logs").write_text("in the way")
     with pytest.raises(OSError, match="logs"):
         take_slot(tmp_path / "logs", Descriptors())
 
 
 def test_a_child_closes_what_it_inherited_and_unlocks_nothing(tmp_path: Path) -> None:
-    """Also what another thread was just opening when the process was forked."""
+    """Including a descriptor that another thread was opening during the fork."""
     descriptors = Descriptors()
     known = descriptors.open(tmp_path / "known", os.O_RDWR | os.O_CREAT)
     assert try_lock(known)

@@ -24,7 +24,7 @@ NO_MEMORY = Path("/proc")
 
 
 def _until(condition: Callable[[], object], seconds: float = 5.0) -> bool:
-    """Waits for a condition, and tells whether it came true."""
+    """Wait for a condition, and return whether it became true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -34,7 +34,7 @@ def _until(condition: Callable[[], object], seconds: float = 5.0) -> bool:
 
 
 def test_each_category_has_its_folder_and_day(directory: Path) -> None:
-    """A line goes to the file of its category and of the UTC day that the clock tells."""
+    """A line is written to the file of its category and of the clock's UTC day."""
     now = [0]
     sink = SpoolSink(directory, clock=lambda: now[0])
     sink.write("error_logs", b"one\n")
@@ -49,7 +49,7 @@ def test_each_category_has_its_folder_and_day(directory: Path) -> None:
 
 
 def test_the_next_process_continues_the_file(directory: Path) -> None:
-    """One process after another is always slot 0, and writes on where the last one stopped."""
+    """Successive processes are always slot 0 and continue each other's file."""
     for line in (b"one\n", b"two\n"):
         sink = SpoolSink(directory, clock=lambda: 0)
         sink.write("error_logs", line)
@@ -74,7 +74,7 @@ def test_sinks_side_by_side_write_files_of_their_own(directory: Path) -> None:
 
 
 def test_hosts_that_share_a_directory_have_slots_of_their_own(directory: Path) -> None:
-    """Each host's first process is its slot 0; the name says whose file it is."""
+    """Each host's first process has slot 0 of that host; the file name contains the host."""
     sinks = [SpoolSink(directory, clock=lambda: 0, host=host) for host in ("alpha", "beta")]
     for sink in sinks:
         sink.write("error_logs", b"x\n")
@@ -85,7 +85,7 @@ def test_hosts_that_share_a_directory_have_slots_of_their_own(directory: Path) -
 
 @pytest.mark.parametrize("mode", [0o600, 0o640])
 def test_files_and_folders_have_their_modes(directory: Path, mode: int) -> None:
-    """The log holds personal data: 0600 and 0700, unless set otherwise; rings are 0600."""
+    """The log holds personal data: 0600 and 0700 unless configured otherwise; rings are 0600."""
     sink = SpoolSink(directory, file_mode=mode)
     sink.write("error_logs", b"one\n")
     assert sink.flush(5)
@@ -100,7 +100,7 @@ def test_files_and_folders_have_their_modes(directory: Path, mode: int) -> None:
 
 
 def test_a_reader_sees_a_line_at_once_after_a_long_silence(directory: Path) -> None:
-    """However long nothing came, a line is in its file within 100 ms (and some patience)."""
+    """After any silence, a line is in its file within 100 ms (with some tolerance)."""
     sink = SpoolSink(directory, clock=lambda: 0)
     file = directory / "error_logs" / "1970-01-01.jsonl"
     waits = []
@@ -116,7 +116,7 @@ def test_a_reader_sees_a_line_at_once_after_a_long_silence(directory: Path) -> N
 
 
 def test_lines_of_many_threads_stay_whole_and_in_order(directory: Path) -> None:
-    """Eight threads, long lines, a ring that overflows: each thread's lines in its order."""
+    """Eight threads, long lines, a ring that overflows: each thread's lines are in order."""
     sink = SpoolSink(directory, ring_bytes=1 << 16)
 
     def work(name: int) -> None:
@@ -140,7 +140,7 @@ def test_lines_of_many_threads_stay_whole_and_in_order(directory: Path) -> None:
 
 
 def test_a_category_that_cannot_be_written_leaves_the_others_alone(directory: Path) -> None:
-    """A file in a folder's place: one warning, its lines wait, the rest is written."""
+    """A file in place of a folder: one warning, its lines wait, the others are written."""
     directory.mkdir()
     directory.joinpath("error_logs").write_text("in the way")
     warnings: list[str] = []
@@ -167,7 +167,7 @@ def test_a_category_that_cannot_be_written_leaves_the_others_alone(directory: Pa
 
 
 def test_a_log_that_cannot_be_written_holds_nobody_up_at_the_end(directory: Path) -> None:
-    """What is safe in the rings is left there; the next process brings it in."""
+    """Lines that are safe in the rings stay there; the next process writes them to files."""
     directory.mkdir()
     directory.joinpath("error_logs").write_text("in the way")
     sink = SpoolSink(directory, warn=lambda _: None)
@@ -185,7 +185,7 @@ def test_a_log_that_cannot_be_written_holds_nobody_up_at_the_end(directory: Path
 
 
 def test_a_closed_sink_says_so(directory: Path) -> None:
-    """After close a line is refused, so that the caller can hand it to the next sink."""
+    """After `close` a line is refused, so the caller can pass it to the next sink."""
     sink = SpoolSink(directory)
     sink.write("error_logs", b"one\n")
     sink.close(5)
@@ -196,7 +196,7 @@ def test_a_closed_sink_says_so(directory: Path) -> None:
 
 
 def test_a_plain_exit_leaves_nothing_and_a_loss_its_account(directory: Path) -> None:
-    """Living: what is where; ended well: no file; ended with a loss: what became of it all."""
+    """While running: all counts; after a clean end: no file; after a loss: its counts."""
     sink = SpoolSink(directory, clock=lambda: 7, ring_bytes=1 << 16)
     sink.write("error_logs", b"one\n")
     assert sink.flush(5)
@@ -215,7 +215,7 @@ def test_a_plain_exit_leaves_nothing_and_a_loss_its_account(directory: Path) -> 
 
 
 def test_without_a_memory_file_system_lines_are_written_and_counted(directory: Path) -> None:
-    """The rings lie in the heap; doctor can still read the accounts, also afterwards."""
+    """The rings are in the heap; doctor can still read the counts, even afterwards."""
     events: list[dict[str, Any]] = []
     sink = SpoolSink(directory, memory=NO_MEMORY, notify=events.append)
     sink.write("error_logs", b"one\n")
@@ -234,7 +234,7 @@ def test_without_a_memory_file_system_lines_are_written_and_counted(directory: P
 
 
 def test_lines_in_the_heap_that_cannot_be_written_are_dropped_at_the_end(directory: Path) -> None:
-    """Nobody can recover them, so they are counted as what they are."""
+    """They cannot be recovered, so they are counted as dropped."""
     directory.mkdir()
     directory.joinpath("error_logs").write_text("in the way")
     sink = SpoolSink(directory, memory=NO_MEMORY, warn=lambda _: None)
@@ -248,7 +248,7 @@ def test_lines_in_the_heap_that_cannot_be_written_are_dropped_at_the_end(directo
 
 
 def test_a_ring_whose_file_was_removed_gets_a_new_one(directory: Path) -> None:
-    """Somebody cleans up /dev/shm: lines go on, and soon are safe from a kill again."""
+    """If /dev/shm is cleaned, logging continues, and lines soon survive a kill again."""
     sink = SpoolSink(directory, recover_seconds=0.05)
     sink.write("error_logs", b"one\n")
     assert sink.flush(5)
@@ -263,7 +263,7 @@ def test_a_ring_whose_file_was_removed_gets_a_new_one(directory: Path) -> None:
 
 
 def test_fsync_is_awaited_by_flush(directory: Path) -> None:
-    """With durability fsync, flush returns when the files were synced, not just written."""
+    """With durability fsync, flush returns after the files were synced, not just written."""
     sink = SpoolSink(directory, durability="fsync")
     sink.write("error_logs", b"one\n")
     assert sink.flush(5)
@@ -285,7 +285,7 @@ def test_ring_sizes_by_category(directory: Path) -> None:
 
 
 def test_a_category_that_does_not_exist(directory: Path) -> None:
-    """A mistake of the program, which is told so."""
+    """It is a programming error, and raises."""
     sink = SpoolSink(directory)
     with pytest.raises(ValueError, match="error_logs"):
         sink.write("no_such_category", b"x\n")
@@ -293,7 +293,7 @@ def test_a_category_that_does_not_exist(directory: Path) -> None:
 
 
 def test_whoever_is_told_of_the_health_may_log_and_may_fail(directory: Path) -> None:
-    """The callback runs in the drain, outside its locks; its errors stop nothing."""
+    """The callback runs in the drain, outside its locks; its exceptions have no effect."""
     told: list[str] = []
 
     def notify(event: dict[str, Any]) -> None:
@@ -334,7 +334,7 @@ sink.close(5)
 
 
 def test_it_imports_and_logs_where_there_is_no_fcntl(directory: Path) -> None:
-    """As on Windows: rings in the heap, plain files."""
+    """As on Windows, rings are in the heap, and files are plain."""
     path = os.pathsep.join(path for path in sys.path if path)
     subprocess.run(
         [sys.executable, "-c", WINDOWS, directory],

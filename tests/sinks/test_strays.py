@@ -1,4 +1,4 @@
-"""Shared memory is given back, also by those who log elsewhere, and nothing in it is forgotten."""
+"""Shared memory is released, even by processes that log elsewhere, without losing lines."""
 
 import os
 import shutil
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.handmade_lines
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """A memory file system of our own."""
+    """A separate memory file system."""
     folder = Path(tempfile.mkdtemp(prefix="leadlog-test-", dir="/dev/shm"))
     yield folder
     shutil.rmtree(folder)
 
 
 def _killed(directory: Path, memory: Path) -> None:
-    """What a process leaves that was killed with three lines in its ring."""
+    """Create the ring of a process that was killed with three lines in it."""
     storage = Spool(directory, memory).create("error_logs", 4096, Descriptors(), 1)
     ring = Ring(storage, Budget(0).overflow())
     for line in (b"one\n", b"two\n", b"three\n"):
@@ -36,7 +36,7 @@ def _killed(directory: Path, memory: Path) -> None:
 
 
 def test_lines_go_home_though_nobody_logs_there_any_more(tmp_path: Path, memory: Path) -> None:
-    """Into the directory they were meant for; then nothing of it is left in memory."""
+    """They are written to their directory; then nothing of it remains in memory."""
     home = tmp_path / "home"
     home.mkdir()
     _killed(home, memory)
@@ -48,7 +48,7 @@ def test_lines_go_home_though_nobody_logs_there_any_more(tmp_path: Path, memory:
     (file,) = (home / "error_logs").iterdir()
     assert file.read_bytes() == b"one\ntwo\nthree\n"
     for path in Spool(home, memory).path.iterdir():
-        path.unlink()  # the account of the dead
+        path.unlink()  # the counts of the dead process
     sweep(None, memory)
     assert list(memory.iterdir()) == []
 
@@ -56,7 +56,7 @@ def test_lines_go_home_though_nobody_logs_there_any_more(tmp_path: Path, memory:
 def test_what_has_no_home_is_kept_for_a_week_and_counted_when_it_goes(
     tmp_path: Path, memory: Path
 ) -> None:
-    """A directory that was deleted may be mounted again; after that, whose lines they were."""
+    """A deleted directory may be mounted again; after a week, the events are counted as lost."""
     gone = tmp_path / "gone"
     _killed(gone, memory)
     folder = Spool(gone, memory).path
@@ -72,12 +72,12 @@ def test_what_has_no_home_is_kept_for_a_week_and_counted_when_it_goes(
 
 
 def test_what_is_in_use_or_left_out_is_not_touched(tmp_path: Path, memory: Path) -> None:
-    """However old it is, and though its directory is gone."""
+    """This is independent of its age, and of whether its directory still exists."""
     directory = tmp_path / "logs"
     sink = SpoolSink(directory, memory=memory)
     folder = Spool(directory, memory).path
     os.utime(folder, (0, 0))
-    shutil.rmtree(directory, ignore_errors=True)  # it may be about to be made
+    shutil.rmtree(directory, ignore_errors=True)  # it may be about to be created
     (one,) = shared_memory(memory)
     assert one.in_use
     assert sweep(None, memory).removed == []
@@ -91,7 +91,7 @@ def test_what_is_in_use_or_left_out_is_not_touched(tmp_path: Path, memory: Path)
 def test_a_process_that_logs_elsewhere_does_it_by_itself(
     tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A minute after it began, and then every hour; what changed just now is left to its own."""
+    """A minute after its start and then hourly; recent changes are left to their own process."""
     from leadlog.recording.sinks import drain
     from tests.sinks.conftest import until
 

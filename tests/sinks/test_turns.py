@@ -1,4 +1,4 @@
-"""The turns that the drain gives other threads between its slices."""
+"""The drain yields to other threads between its slices."""
 
 import os
 import resource
@@ -19,7 +19,7 @@ needs_linux = pytest.mark.skipif(
 
 
 def sleeps(turns: Turns) -> int:
-    """How often this thread went to sleep in its turns."""
+    """Return the number of times this thread slept in its turns."""
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
     for _ in range(TURNS):
         turns()
@@ -28,12 +28,12 @@ def sleeps(turns: Turns) -> int:
 
 @needs_linux
 def test_a_thread_alone_does_not_sleep() -> None:
-    """Where no other thread runs, there is nobody to sleep for."""
+    """If no other thread runs, sleeping would be useless."""
     assert sleeps(Turns()) < TURNS / 2
 
 
 def test_a_waiting_thread_gets_the_interpreter() -> None:
-    """Threads that wake meanwhile run within a few slices, whatever the switch interval is."""
+    """Threads that wake up run within a few slices, whatever the switch interval."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(60)
     woken = 0

@@ -11,7 +11,7 @@ from leadlog.leads.store import LeadDatabase
 
 
 class Clock:
-    """A clock that stands still until it is told to go on, microseconds since 1970."""
+    """A manually advanced clock; returns microseconds since 1970."""
 
     def __init__(self) -> None:
         self.now = 1_795_428_000_000_000  # 2026-11-23T10:00:00Z
@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 @pytest.fixture(params=["file", "memory", pytest.param("postgres", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, on each that the store runs on."""
+    """The URL of an empty database, for each supported database."""
     if request.param == "file":
         return f"sqlite:///{tmp_path / 'leads.db'}"
     if request.param == "memory":
@@ -41,13 +41,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def db(url: str, clock: Clock) -> Iterator[LeadDatabase]:
-    """An empty store on each database; nothing is recorded."""
+    """An empty store on each database, without capture."""
     with LeadDatabase(url, capture=False, clock=clock) as store:
         yield store
 
 
 @pytest.fixture
 def memory() -> Iterator[LeadDatabase]:
-    """An empty store in memory; nothing is recorded."""
+    """An empty in-memory store, without capture."""
     with LeadDatabase(":memory:", capture=False) as store:
         yield store

@@ -1,4 +1,4 @@
-"""Adding one lead: what is created, what is updated, and what is nobody's duplicate."""
+"""Adding one lead: creation, update of duplicates, and rejection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADA = {
 
 
 def test_a_lead_is_stored_with_all_fields(db, clock):
-    """What was added comes out typed, with both names and the time of the clock."""
+    """A stored lead is returned with typed values, both names and the clock's time."""
     lead_id = db.add_lead(
         {
             **ADA,
@@ -58,7 +58,7 @@ def test_a_lead_is_stored_with_all_fields(db, clock):
 
 
 def test_times_keep_their_microseconds_and_are_utc(db, clock):
-    """A time comes out as it went in, to the microsecond, in UTC."""
+    """A time is returned in UTC with its microseconds unchanged."""
     clock.now += 123_456
     lead_id = db.add_lead({"name": "Ada", "created_at": "2020-02-29T23:59:59.999999-01:00"})
     lead = db.get_lead(lead_id)
@@ -77,14 +77,14 @@ def test_times_keep_their_microseconds_and_are_utc(db, clock):
     ids=["linkedin", "email", "name and company"],
 )
 def test_a_duplicate_is_not_created(db, again):
-    """One key is enough to be the same person."""
+    """One shared key is enough to identify the same person."""
     lead_id = db.add_lead(ADA)
     assert db.add_lead(again) == lead_id
     assert db.stats()["total_leads"] == 1
 
 
 def test_a_duplicate_updates_and_blanks_erase_nothing(db, clock):
-    """New values are taken, blank ones are not; id and created_at never change."""
+    """New values are taken over, blank ones are ignored, and id and created_at never change."""
     lead_id = db.add_lead({**ADA, "title": "Analyst", "Index": "1", "Segment": "A"})
     before = db.get_lead(lead_id)
     clock.forward(60)
@@ -112,7 +112,7 @@ def test_a_duplicate_updates_and_blanks_erase_nothing(db, clock):
 
 
 def test_a_duplicate_that_brings_nothing_new_changes_nothing(db, clock):
-    """Another spelling of the same is no change, and updated_at stays."""
+    """Another spelling of the same values changes nothing, not even updated_at."""
     lead_id = db.add_lead(ADA)
     before = db.get_lead(lead_id)
     clock.forward(60)
@@ -122,7 +122,7 @@ def test_a_duplicate_that_brings_nothing_new_changes_nothing(db, clock):
 
 
 def test_half_a_name_does_not_replace_a_whole_one(db):
-    """A duplicate that has a first name or initials only leaves the name alone."""
+    """A duplicate with only a first name or initials does not change the stored name."""
     lead_id = db.add_lead(ADA)
     for half in ({"First Name": "Ada"}, {"name": "A. Lovelace"}, {"name": "Ada L"}):
         assert db.add_lead({**half, "linkedin_url": ADA["linkedin_url"]}) == lead_id
@@ -146,7 +146,7 @@ def test_half_a_name_does_not_replace_a_whole_one(db):
     ids=["address", "junior", "other company", "look-alike", "evil host", "other profile"],
 )
 def test_somebody_else_is_created(db, other):
-    """A lead that only looks alike is created, the first one stays as it was, both are stable."""
+    """A lead that is merely similar is created, and the first lead stays unchanged."""
     first = db.add_lead(ADA)
     before = db.get_lead(first)
     second = db.add_lead(other)
@@ -158,7 +158,7 @@ def test_somebody_else_is_created(db, other):
 
 
 def test_people_of_a_shared_mailbox_are_told_apart_by_name(db):
-    """info@ is not a key alone, but it is one together with the name."""
+    """A shared mailbox such as info@ is a key only together with the name."""
     ada = db.add_lead({"name": "Ada", "email": "info@acme.example"})
     bob = db.add_lead({"name": "Bob", "email": "info@acme.example"})
     assert ada != bob
@@ -167,12 +167,12 @@ def test_people_of_a_shared_mailbox_are_told_apart_by_name(db):
 
 
 def test_a_lead_without_keys_is_always_new(db):
-    """A name alone is nobody in particular."""
+    """A lead with only a name is always created."""
     assert db.add_lead({"name": "Ada"}) != db.add_lead({"name": "Ada"})
 
 
 def test_a_name_vetoes_the_stronger_key_and_the_weaker_one_decides(db):
-    """A profile of one and name and address of another: the other one is meant."""
+    """A lead with one person's profile and another's name and address updates the latter."""
     ada = db.add_lead({"name": "Ada", "linkedin_url": ADA["linkedin_url"]})
     bob = db.add_lead({"name": "Bob", "email": "bob@acme.example", "title": "CTO"})
     before = db.get_lead(ada)
@@ -183,7 +183,7 @@ def test_a_name_vetoes_the_stronger_key_and_the_weaker_one_decides(db):
 
 
 def test_a_company_that_was_left_is_no_key_any_more(db):
-    """Who changed the company is found by the new one, and a namesake in the old one is new."""
+    """A lead that changed company is found only by the new one; a namesake at the old is new."""
     ada = db.add_lead(ADA)
     assert db.add_lead({**ADA, "company": "Babbage & Co"}) == ada
     assert db.add_lead({"name": "Ada Lovelace", "company": "Babbage &"}) == ada
@@ -191,7 +191,7 @@ def test_a_company_that_was_left_is_no_key_any_more(db):
 
 
 def test_another_address_makes_a_suggestion_and_not_a_merge(db):
-    """The same profile, name and company with another address is for a person to decide."""
+    """A different address with the same profile, name or company is suggested, not merged."""
     ada = db.add_lead(ADA)
     (outcome,) = db.add_leads([{**ADA, "email": "countess@example.com"}]).outcomes
     assert (outcome.action, outcome.possible_duplicates) == ("created", (ada,))
@@ -200,21 +200,21 @@ def test_another_address_makes_a_suggestion_and_not_a_merge(db):
 
 
 def test_a_given_id_is_taken(db):
-    """The id that a lead brings becomes its id, a whole number as its digits."""
+    """An id given with a lead becomes its id; a whole number is converted to text."""
     assert db.add_lead({"id": "uuid-123", "name": "Ada"}) == "uuid-123"
     assert db.add_lead({"id": 7, "name": "Bob"}) == "7"
     assert db.get_lead("7")["name"] == "Bob"
 
 
 def test_a_given_id_finds_its_own_lead(db):
-    """The same id and name are the same lead, whatever its keys."""
+    """An equal id and name identify the same lead, whatever its keys."""
     db.add_lead({"id": "1", "name": "Ada", "email": "ada@example.com"})
     assert db.add_lead({"id": "1", "name": "ADA", "email": "countess@example.com"}) == "1"
     assert db.get_lead("1")["email"] == "countess@example.com"
 
 
 def test_an_id_that_somebody_else_has_is_kept_as_raw_data(db):
-    """Row 1 of two files is two people: the second gets an id of its own, and nothing is lost."""
+    """A second person with a used id gets a new id, and the given one is kept in raw_data."""
     db.add_lead({"id": "1", "name": "Ada"})
     other = db.add_lead({"id": "1", "name": "Bob"})
     assert other != "1"
@@ -231,7 +231,7 @@ def test_ids_sort_by_time(db):
 
 @pytest.mark.parametrize("lead", [{}, {"company": "Acme"}, {"name": "  "}, {"First Name": ""}])
 def test_a_lead_without_a_name_is_refused(db, lead):
-    """A lead needs a name, and the error says how to give one."""
+    """A lead without a name is refused, and the error says how to give one."""
     with pytest.raises(ValidationError, match="a lead needs a name: give name or full_name"):
         db.add_lead(lead)
     with pytest.raises(ValueError, match="a lead needs a name"):
@@ -241,7 +241,7 @@ def test_a_lead_without_a_name_is_refused(db, lead):
 
 @pytest.mark.parametrize("lead", [None, "Ada", 5, ["name", "Ada"]])
 def test_a_lead_that_is_no_mapping_is_refused(db, lead):
-    """What is not a mapping is an error that says what is."""
+    """A lead that is not a mapping is refused with an error that names what is expected."""
     with pytest.raises(ValidationError, match="a lead is a mapping"):
         db.add_lead(lead)
 
@@ -264,7 +264,7 @@ def test_a_value_that_cannot_be_stored_is_refused_by_name(db, lead, message):
 
 
 def test_any_text_survives(db):
-    """Quotes, control characters, other scripts and emoji come out as they went in."""
+    """Quotes, control characters, other scripts and emoji are returned unchanged."""
     notes = "Robert'); DROP TABLE leads;--\r\n\x01 \u202e 李娜 👩‍🚀 %_\\"
     lead_id = db.add_lead({"name": "Ada", "notes": notes, "raw_data": {"\0": "\ud800"}})
     lead = db.get_lead(lead_id)
@@ -273,7 +273,7 @@ def test_any_text_survives(db):
 
 
 def test_the_longest_text_of_every_field_can_be_stored(db):
-    """No index refuses the longest values, of four bytes a character, that are let in."""
+    """Every index accepts the longest permitted values of four-byte characters."""
     longest = "👩" * 500
     lead = {
         "name": longest,
@@ -289,7 +289,7 @@ def test_the_longest_text_of_every_field_can_be_stored(db):
 
 
 def test_what_was_added_does_not_follow_the_caller_s_object(db):
-    """Changing the dict after the call changes nothing in the store."""
+    """Changing the dict after the call does not change the stored lead."""
     tags = ["a"]
     lead_id = db.add_lead({"name": "Ada", "tags": tags})
     tags.append("b")
@@ -297,7 +297,7 @@ def test_what_was_added_does_not_follow_the_caller_s_object(db):
 
 
 def test_a_closed_store_says_so(db):
-    """After close every call is a clear error, and a second close is none."""
+    """Every call after close raises a clear error; closing twice is allowed."""
     db.close()
     db.close()
     with pytest.raises(StoreError, match="is closed"):

@@ -1,4 +1,4 @@
-"""Adding many leads: the same as one after the other, but faster."""
+"""Adding many leads gives the same result as adding them one by one, but faster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMALL = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def test_every_lead_has_its_outcome(db):
-    """Created, updated and rejected ones are told apart, in the order given."""
+    """Created, updated and rejected leads each have their outcome, in the order given."""
     db.add_lead({"id": "ada", "name": "Ada King", "company": "Acme", "email": "a@acme.example"})
     result = db.add_leads(
         [
@@ -43,7 +43,7 @@ def test_every_lead_has_its_outcome(db):
 
 
 def test_any_iterable_is_read_batch_by_batch(db):
-    """A generator is read as it is needed, and what a batch wrote is there before the next."""
+    """A generator is read on demand, and each batch is committed before the next is read."""
     seen = []
 
     def leads():
@@ -56,7 +56,7 @@ def test_any_iterable_is_read_batch_by_batch(db):
 
 
 def test_an_iterable_that_fails_keeps_the_batches_before(db):
-    """An error of the caller's iterable is raised, and whole batches only are stored."""
+    """An error of the iterable is raised, and only complete batches are stored."""
 
     def leads():
         yield from ({"name": f"Lead {number}"} for number in range(5))
@@ -69,25 +69,25 @@ def test_an_iterable_that_fails_keeps_the_batches_before(db):
 
 @pytest.mark.parametrize("leads", [{"name": "Ada"}, "Ada", b"Ada", None, 5])
 def test_what_is_no_collection_of_leads_is_refused(db, leads):
-    """A single lead given by mistake is an error that says where it belongs."""
+    """A single lead given by mistake raises an error that names the right method."""
     with pytest.raises(ValidationError, match="give an iterable of leads"):
         db.add_leads(leads)
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, None, True])
 def test_a_bad_batch_size_is_refused(db, size):
-    """A batch has at least one lead."""
+    """A batch size below 1 or of another type is refused."""
     with pytest.raises(ValidationError, match="batch_size is"):
         db.add_leads([], batch_size=size)
 
 
 def test_no_leads_are_no_error(db):
-    """Adding nothing adds nothing."""
+    """Adding no leads is allowed and adds none."""
     assert len(db.add_leads([])) == 0
 
 
 def test_a_batch_larger_than_a_statement_can_have_parameters(db):
-    """Any batch size works, whatever the database allows in one statement."""
+    """Any batch size works, whatever the database's limit of parameters per statement."""
     leads = [
         {"id": f"given-{n}", "name": f"Lead {n}", "email": f"l{n}@acme.example", "company": "Acme"}
         for n in range(3000)
@@ -98,7 +98,7 @@ def test_a_batch_larger_than_a_statement_can_have_parameters(db):
 
 
 def test_outcomes_that_are_reported_are_not_kept(db):
-    """Each lead is reported with its place, after its batch is committed, and memory is free."""
+    """Each outcome is reported with its position after the commit, and is not kept in memory."""
     seen = []
 
     def report(place, outcome):
@@ -112,7 +112,7 @@ def test_outcomes_that_are_reported_are_not_kept(db):
 
 
 def test_memory_stays_the_same_however_many_leads_there_are(tmp_path):
-    """Ten times as many leads take no more memory while they are added."""
+    """Adding ten times as many leads takes no more memory."""
     peaks = []
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         for number, size in enumerate((500, 5000)):
@@ -147,7 +147,7 @@ PEOPLE = st.fixed_dictionaries(
 
 
 def test_duplicates_of_a_batch_are_one_version_further(db, clock):
-    """Whatever fields each of them changes; what changes nothing stays as it was."""
+    """A lead updated by a batch advances by one version; an unchanged lead keeps its version."""
     people = [{"name": f"Ada Lane {n}", "email": f"ada{n}@acme.example"} for n in range(5)]
     db.add_leads(people)
     before = {lead["full_name"]: lead for lead in db.get_all_leads()}
@@ -170,9 +170,9 @@ def test_duplicates_of_a_batch_are_one_version_further(db, clock):
 
 
 def table(store):
-    """The leads of a store, without the ids that the store made.
+    """Return the leads of a store without generated ids and versions.
 
-    Without versions too: those count transactions.
+    Versions count transactions, so they depend on the batches.
     """
     leads = [{**lead} for lead in store.get_all_leads()]
     for lead in leads:
@@ -183,7 +183,7 @@ def table(store):
 
 
 def keys(store):
-    """Which leads have which keys, the leads told by their content."""
+    """Return the keys of all leads, identifying each lead by its content."""
     with store.session(read_only=True) as session:
         rows = session.connection().exec_driver_sql(
             "SELECT kind, value, full_name, company, email, linkedin_url, title "
@@ -195,7 +195,7 @@ def keys(store):
 @SMALL
 @given(leads=st.lists(PEOPLE, max_size=8), size=st.integers(1, 8))
 def test_many_at_once_are_as_one_after_the_other(leads, size):
-    """add_leads leaves the same leads, keys and outcomes as add_lead of each, in any batches."""
+    """add_leads, in any batches, leaves the same leads, keys and outcomes as repeated add_lead."""
     with (
         LeadDatabase(":memory:", capture=False, clock=lambda: 0) as one,
         LeadDatabase(":memory:", capture=False, clock=lambda: 0) as many,
@@ -211,7 +211,7 @@ def test_many_at_once_are_as_one_after_the_other(leads, size):
 @SMALL
 @given(leads=st.lists(PEOPLE, max_size=8))
 def test_no_key_has_two_leads_and_none_is_orphaned(leads):
-    """Every key belongs to one lead that exists, and every lead is found by adding it again."""
+    """Every key belongs to one existing lead, and adding a lead again finds it."""
     with LeadDatabase(":memory:", capture=False) as store:
         ids = [store.add_lead(lead) for lead in leads]
         everybody = {lead["id"]: lead for lead in store.get_all_leads()}

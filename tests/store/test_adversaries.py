@@ -1,4 +1,4 @@
-"""People who look like somebody else: not one of them is merged with anybody."""
+"""Different people who look alike are never merged."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ DIFFERENT = {
 
 @pytest.mark.parametrize("group", DIFFERENT)
 def test_who_only_looks_alike_is_never_merged(group):
-    """In every order of coming (or many of them), each stays a lead of his own."""
+    """Leads of different people stay separate, in every order of adding (or many of them)."""
     leads = DIFFERENT[group]
     orders = [leads, leads[::-1], *islice(permutations(leads), 24)]
     for order in orders:
@@ -181,14 +181,14 @@ SAME = {
 
 @pytest.mark.parametrize("group", SAME)
 def test_who_is_only_spelled_differently_is_one_lead(group):
-    """Whatever comes first, all of a group are one person."""
+    """Different spellings of one person become one lead, in every order of adding."""
     for order in permutations(SAME[group]):
         with LeadDatabase(":memory:", capture=False) as db:
             assert len({db.add_lead(lead) for lead in order}) == 1
 
 
 def test_two_keys_of_two_leads_update_the_stronger_and_report_the_other(db):
-    """The profile is one lead's and the address another's: the profile decides."""
+    """With the profile of one lead and the address of another, the profile decides."""
     by_profile = db.add_lead({"name": "Ada King", "linkedin_url": "linkedin.com/in/ada"})
     by_address = db.add_lead({"name": "Ada King", "email": "ada@acme.example"})
     both = {

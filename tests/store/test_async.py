@@ -1,4 +1,4 @@
-"""The lead store for asyncio: the same calls, the same answers, the same records."""
+"""The asyncio lead store has the same calls, results and records as the synchronous one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ADA = {"id": "ada", "name": "Ada Lovelace", "company": "Acme", "email": "ada@acm
 
 @pytest_asyncio.fixture
 async def adb(url: str, clock) -> AsyncIterator[AsyncLeadDatabase]:
-    """An empty store on each database, whose calls are recorded."""
+    """An empty store on each database, with capture."""
     async with AsyncLeadDatabase(url, clock=clock) as store:
         yield store
 
@@ -35,7 +35,7 @@ def public(kind: type) -> dict[str, inspect.Signature]:
 
 
 async def test_the_names_and_their_arguments_are_the_same():
-    """Whatever LeadDatabase has, its twin has, with the same names and defaults."""
+    """AsyncLeadDatabase has the methods of LeadDatabase, with the same names and defaults."""
     one, other = public(LeadDatabase), public(AsyncLeadDatabase)
     assert one.keys() == other.keys()
     for name, signature in one.items():
@@ -44,7 +44,7 @@ async def test_the_names_and_their_arguments_are_the_same():
 
 
 async def test_every_call_answers_as_the_other_one_does(adb, tmp_path, clock):
-    """The same calls on both kinds of store give the same."""
+    """The same calls return the same results on both kinds of store."""
     with LeadDatabase(tmp_path / "other.db", capture=False, clock=clock) as db:
         steps = [
             ("add_lead", (ADA,)),
@@ -69,7 +69,7 @@ async def test_every_call_answers_as_the_other_one_does(adb, tmp_path, clock):
 
 
 async def test_leads_come_from_and_go_to_asynchronous_iterators(adb):
-    """add_leads takes an asynchronous iterable, and get_all_leads is one."""
+    """add_leads accepts an asynchronous iterable, and get_all_leads returns one."""
 
     async def leads():
         for n in range(25):
@@ -89,7 +89,7 @@ async def test_leads_come_from_and_go_to_asynchronous_iterators(adb):
 
 
 async def test_an_abandoned_iteration_holds_nothing(adb):
-    """A loop that was left leaves no lock and no connection behind."""
+    """An abandoned iteration leaves no lock and no open connection."""
     await adb.add_leads({"name": f"Lead {n}"} for n in range(10))
     leads = adb.get_all_leads(page_size=2)
     await anext(leads)
@@ -98,7 +98,7 @@ async def test_an_abandoned_iteration_holds_nothing(adb):
 
 
 async def test_tasks_that_add_the_same_people_make_each_once(adb, logged):
-    """Twenty tasks with the same leads leave each once, and every call is one record."""
+    """Twenty tasks that add the same leads create each once, and every call is one record."""
     people = [{"name": f"Ada{n}", "email": f"ada{n}@acme.example"} for n in range(10)]
 
     async def add(shift: int) -> list[str]:
@@ -121,7 +121,7 @@ async def test_tasks_that_add_the_same_people_make_each_once(adb, logged):
 
 
 async def test_the_event_loop_goes_on_while_a_task_waits_for_its_turn(adb):
-    """Another task's open write session keeps writers waiting, not the loop."""
+    """An open write session of another task blocks writers, but not the event loop."""
     async with adb.session() as session:
         await session.execute(text("SELECT 1"))
         if adb.url.get_backend_name() == "postgresql":
@@ -136,7 +136,7 @@ async def test_the_event_loop_goes_on_while_a_task_waits_for_its_turn(adb):
 
 
 async def test_a_session_is_committed_at_its_end_and_rolled_back_on_error(adb):
-    """As that of LeadDatabase, with AsyncSession's own methods."""
+    """A session commits at its end and rolls back on an error, through AsyncSession's methods."""
     async with adb.session() as session:
         session.add(Lead(id="ada", full_name="Ada", raw_data={}, **times()))
     async with adb.session(read_only=True) as session:
@@ -162,14 +162,14 @@ def times():
 
 
 async def test_a_task_that_would_wait_for_itself_is_told(tmp_path):
-    """A write inside one's own write session is an error at once, not a deadlock."""
+    """A write inside the task's own write session raises at once instead of deadlocking."""
     async with AsyncLeadDatabase(tmp_path / "leads.db", capture=False) as db, db.session():
         with pytest.raises(StoreError, match="this task already has an open write session"):
             await db.add_lead(ADA)
 
 
 async def test_a_cancelled_call_is_rolled_back_and_leaves_no_lock(adb):
-    """What was cancelled while it waited has written nothing, and others go on."""
+    """A call cancelled while waiting has written nothing, and other tasks continue."""
     async with adb.session() as session:
         await session.execute(text("SELECT 1"))
         if adb.url.get_backend_name() == "postgresql":
@@ -185,7 +185,7 @@ async def test_a_cancelled_call_is_rolled_back_and_leaves_no_lock(adb):
 
 
 async def test_an_error_is_raised_and_recorded(adb, logged):
-    """A refused lead reaches the caller, and its record and error the log."""
+    """The error of a refused lead is raised, and the log has its record and its error."""
     with pytest.raises(ValidationError, match="a lead needs a name"):
         await adb.add_lead({"company": "Acme"})
     (record,) = logged("database_operations")
@@ -195,7 +195,7 @@ async def test_an_error_is_raised_and_recorded(adb, logged):
 
 
 async def test_drivers_of_the_other_kind_are_told(tmp_path):
-    """A driver for threads is refused with the name of the class that it is for."""
+    """A synchronous driver is refused with the name of the class that supports it."""
     with pytest.raises(StoreError, match=r"sqlite\+pysqlite.*one for LeadDatabase"):
         AsyncLeadDatabase("sqlite+pysqlite:///x.db")
     with pytest.raises(StoreError, match=r"sqlite\+aiosqlite.*one for AsyncLeadDatabase"):
@@ -203,7 +203,7 @@ async def test_drivers_of_the_other_kind_are_told(tmp_path):
 
 
 async def test_both_kinds_share_a_file(tmp_path):
-    """What one wrote the other reads; opening twice and closing twice is not an error."""
+    """Both kinds of store can use one file at the same time; closing twice is allowed."""
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         db.add_lead(ADA)
         other = AsyncLeadDatabase(tmp_path / "leads.db", capture=False)

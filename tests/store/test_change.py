@@ -19,7 +19,7 @@ ADA = {
 
 
 def test_some_fields_are_changed_and_the_others_stay(db, clock):
-    """An update changes what it names, keeps the rest, and sets updated_at."""
+    """An update changes the given fields, keeps the others, and sets updated_at."""
     lead_id = db.add_lead(ADA)
     before = db.get_lead(lead_id)
     clock.forward(1)
@@ -35,7 +35,7 @@ def test_some_fields_are_changed_and_the_others_stay(db, clock):
 
 
 def test_a_blank_value_erases(db):
-    """Other than in a duplicate, None or blank text in an update is meant."""
+    """In an update, unlike in a duplicate, None or blank text erases the value."""
     lead_id = db.add_lead(ADA)
     db.update_lead(lead_id, {"title": None, "company": " ", "Index": None})
     lead = db.get_lead(lead_id)
@@ -43,7 +43,7 @@ def test_a_blank_value_erases(db):
 
 
 def test_a_lead_can_be_given_back_whole(db, clock):
-    """Read, change one field, give all back: id and times do not matter as they are unchanged."""
+    """A whole lead with one changed field is accepted; unchanged id and times do not matter."""
     lead_id = db.add_lead(ADA)
     clock.forward(1)
     lead = db.get_lead(lead_id)
@@ -59,7 +59,7 @@ def test_a_lead_can_be_given_back_whole(db, clock):
 
 
 def test_a_stale_lead_given_back_is_refused(db):
-    """Changes to a version that is gone are an error that says so, and change nothing."""
+    """Changes based on an outdated version raise StaleLeadError and change nothing."""
     lead_id = db.add_lead(ADA)
     mine, yours = db.get_lead(lead_id), db.get_lead(lead_id)
     assert db.update_lead(lead_id, {**yours, "title": "Countess"})
@@ -74,7 +74,7 @@ def test_a_stale_lead_given_back_is_refused(db):
 
 
 def test_whatever_changes_a_lead_counts_its_versions(db):
-    """A duplicate, an update and a session of one's own do; a mark for synchronisation does not."""
+    """Duplicates, updates and sessions increment the version; marking for sync does not."""
     lead_id = db.add_lead(ADA)
     db.add_lead({**ADA, "phone": "555"})
     db.add_lead(ADA)  # nothing new
@@ -86,7 +86,7 @@ def test_whatever_changes_a_lead_counts_its_versions(db):
 
 
 def test_an_update_without_a_change_changes_nothing(db, clock):
-    """What the lead has already is no change, and updated_at stays."""
+    """Values equal to the stored ones change nothing, not even updated_at."""
     lead_id = db.add_lead(ADA)
     before = db.get_lead(lead_id)
     clock.forward(1)
@@ -96,7 +96,7 @@ def test_an_update_without_a_change_changes_nothing(db, clock):
 
 
 def test_spelling_can_be_corrected(db):
-    """An update is meant as it is written, unlike a duplicate."""
+    """An update changes the spelling of a value, unlike a duplicate."""
     lead_id = db.add_lead({"name": "ADA LOVELACE"})
     db.update_lead(lead_id, {"name": "Ada Lovelace"})
     assert db.get_lead(lead_id)["name"] == "Ada Lovelace"
@@ -104,7 +104,7 @@ def test_spelling_can_be_corrected(db):
 
 @pytest.mark.parametrize("column", ["id", "ID", "created_at", "Created At", "updated_at"])
 def test_what_never_changes_is_refused(db, column):
-    """The id and the times of a lead are not the caller's to change."""
+    """The id and the times of a lead cannot be changed by the caller."""
     lead_id = db.add_lead(ADA)
     with pytest.raises(ValidationError, match=f"{column} cannot be changed; leave it out"):
         db.update_lead(lead_id, {column: "2020-01-01", "title": "CTO"})
@@ -125,7 +125,7 @@ def test_what_never_changes_is_refused(db, column):
     ],
 )
 def test_a_change_that_makes_no_lead_is_refused(db, changes, message):
-    """The error names the field and the remedy, and nothing was changed."""
+    """A change that would invalidate the lead is refused by field, and changes nothing."""
     lead_id = db.add_lead(ADA)
     before = db.get_lead(lead_id)
     with pytest.raises(ValidationError, match=message):
@@ -141,7 +141,7 @@ def test_both_parts_of_a_name_make_a_name(db):
 
 
 def test_keys_follow_an_update(db):
-    """The new address finds the lead, the old one is free for others."""
+    """The new address finds the lead, and the old one becomes free for other leads."""
     ada = db.add_lead(ADA)
     db.update_lead(ada, {"email": "countess@example.com", "company": None})
     assert db.add_lead({"name": "Ada Lovelace", "email": "countess@example.com"}) == ada
@@ -152,7 +152,7 @@ def test_keys_follow_an_update(db):
 
 
 def test_an_address_that_another_lead_has_can_still_be_written(db):
-    """An update that makes two leads alike is done, and find_duplicates shows both."""
+    """An update to another lead's address is stored, and find_duplicates returns both leads."""
     ada = db.add_lead(ADA)
     bob = db.add_lead({"name": "Bob"})
     assert db.update_lead(bob, {"email": ADA["email"]})
@@ -163,14 +163,14 @@ def test_an_address_that_another_lead_has_can_still_be_written(db):
 
 
 def test_a_lead_that_is_not_there_is_false(db):
-    """Updating or deleting a missing lead is not an error."""
+    """Updating or deleting a missing lead returns False."""
     assert db.update_lead("nobody", {"title": "CTO"}) is False
     assert db.delete_lead("nobody") is False
     assert db.get_lead("nobody") is None
 
 
 def test_a_deleted_lead_is_gone_with_its_keys(db):
-    """After a delete the same person is new."""
+    """After a delete, adding the same person creates a new lead."""
     lead_id = db.add_lead(ADA)
     assert db.delete_lead(lead_id) is True
     assert db.get_lead(lead_id) is None
@@ -181,14 +181,14 @@ def test_a_deleted_lead_is_gone_with_its_keys(db):
 
 @pytest.mark.parametrize("lead_id", [None, 5, b"x", ["x"], "a\0b"])
 def test_what_can_be_no_id_is_refused(db, lead_id):
-    """An id that is not text is an error rather than a missing lead."""
+    """An id that is not text raises an error instead of counting as a missing lead."""
     for call in (db.get_lead, db.delete_lead, lambda one: db.update_lead(one, {})):
         with pytest.raises(ValidationError, match="lead id"):
             call(lead_id)
 
 
 def test_leads_are_marked_for_sync_and_wait_oldest_change_first(db, clock):
-    """Marked leads wait in order of their last change until they are told not to."""
+    """Marked leads are listed in order of their last change until they are unmarked."""
     first = db.add_lead({"name": "Ada"})
     clock.forward(1)
     second = db.add_lead({"name": "Bob"})
@@ -208,7 +208,7 @@ def test_leads_are_marked_for_sync_and_wait_oldest_change_first(db, clock):
 
 
 def test_marking_is_no_change_of_the_lead(db, clock):
-    """updated_at says when a lead changed, not when it was put into a queue."""
+    """Marking a lead for sync does not change its updated_at."""
     lead_id = db.add_lead(ADA)
     before = db.get_lead(lead_id)
     clock.forward(1)
@@ -218,13 +218,13 @@ def test_marking_is_no_change_of_the_lead(db, clock):
 
 @pytest.mark.parametrize("ids", ["abc", 5, [5], [None]])
 def test_ids_to_mark_that_are_none_are_refused(db, ids):
-    """A single id given as text is not taken for a list of letters."""
+    """A single id given as text is refused instead of being iterated by character."""
     with pytest.raises(ValidationError):
         db.mark_for_sync(ids)
 
 
 def test_a_misspelt_field_is_named_with_the_nearest_one(db):
-    """The value is kept in raw_data, as every unknown one is; a name of nobody's does not warn."""
+    """A misspelt field is kept in raw_data with a warning; other unknown names do not warn."""
     lead_id = db.add_lead({"name": "Ana"})
     with pytest.warns(UserWarning, match=r"'compnay' \(did you mean 'company'\?\)"):
         assert db.update_lead(lead_id, {"compnay": "Acme"})

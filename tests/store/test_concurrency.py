@@ -1,4 +1,4 @@
-"""Many threads and processes on one store."""
+"""Many threads and processes use one store at the same time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def rotated(number):
 
 @pytest.mark.parametrize("rotate", [False, True], ids=["in step", "apart"])
 def test_threads_that_add_the_same_people_make_each_once(db, rotate):
-    """8 threads with the same 50 leads are 50 leads, and all get the same ids."""
+    """Eight threads that add the same 50 leads create 50, and all get the same ids."""
 
     def work(number):
         return {lead["name"]: db.add_lead(lead) for lead in (rotated(number) if rotate else PEOPLE)}
@@ -64,7 +64,7 @@ def test_threads_that_add_the_same_people_make_each_once(db, rotate):
 
 
 def test_threads_that_add_batches_of_the_same_people_make_each_once(db):
-    """Overlapping batches, in different orders, neither fail nor add anybody twice."""
+    """Overlapping batches in different orders neither fail nor add a person twice."""
 
     def work(number):
         return set(db.add_leads(rotated(number), batch_size=5 + number).ids)
@@ -75,7 +75,7 @@ def test_threads_that_add_batches_of_the_same_people_make_each_once(db):
 
 
 def test_people_that_differ_in_one_key_never_break_a_thread(db):
-    """Racing for a shared address, each name stays one lead of its own."""
+    """When threads race for a shared address, each name still becomes its own lead."""
 
     def work(number):
         return [
@@ -89,7 +89,7 @@ def test_people_that_differ_in_one_key_never_break_a_thread(db):
 
 
 def test_updates_of_one_lead_lose_nothing(db):
-    """Eight threads that each add columns of their own leave all of them."""
+    """Eight threads that each add different columns to one lead lose none of them."""
     lead_id = db.add_lead({"name": "Ada"})
 
     def work(number):
@@ -101,7 +101,7 @@ def test_updates_of_one_lead_lose_nothing(db):
 
 
 def test_everything_at_once(db):
-    """Adding, reading, changing, deleting and iterating side by side never fails."""
+    """Concurrent adding, reading, changing, deleting and iterating never fails."""
 
     def work(number):
         for lead in rotated(number)[:12]:
@@ -125,7 +125,7 @@ def test_everything_at_once(db):
 
 @pytest.mark.parametrize("where", ["file", pytest.param("postgres", marks=pytest.mark.postgres)])
 def test_processes_that_add_the_same_people_make_each_once(where, tmp_path, request):
-    """Four processes that create the store and add the same 50 leads at once leave 50."""
+    """Four processes that open a new store and add the same 50 leads at once leave 50."""
     import json
 
     url = (
@@ -178,7 +178,7 @@ print(db.stats()["total_leads"])
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_child_has_connections_of_its_own(url):
-    """A store that was opened before a fork works in parent and children alike."""
+    """A store that was opened before a fork works in the parent and in its children."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, url],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""What tells one person from another."""
+"""The duplicate keys that identify a person."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ADA = "in/ada-lovelace"
     ],
 )
 def test_one_profile_has_one_key(url):
-    """Country hosts, case, a language, a query and a missing scheme make no difference."""
+    """A profile's key ignores the country host, case, language, query and a missing scheme."""
     assert canonical_linkedin(url) == ADA
 
 
@@ -98,12 +98,12 @@ def test_one_profile_has_one_key(url):
     ],
 )
 def test_what_only_looks_like_a_profile_is_none(url):
-    """Look-alike hosts, company pages and placeholders are no key."""
+    """Look-alike hosts, company pages and placeholders give no key."""
     assert canonical_linkedin(url) is None
 
 
 def test_old_profile_addresses_keep_their_numbers():
-    """/pub/ addresses of different people differ in their numbers only."""
+    """Old /pub/ addresses keep their numbers, which distinguish people."""
     first = canonical_linkedin("https://www.linkedin.com/pub/ada-lovelace/1/2a/3b")
     assert first == "pub/ada-lovelace/1/2a/3b"
     assert first != canonical_linkedin("https://www.linkedin.com/pub/ada-lovelace/1/2a/3c")
@@ -133,7 +133,7 @@ def test_old_profile_addresses_keep_their_numbers():
     ],
 )
 def test_an_address_is_a_key_without_regard_to_case_only(email, key):
-    """Case makes no difference, dots and tags do, and what is not an address is not a key."""
+    """An address ignores case but not dots and tags; an invalid address is not a key."""
     assert canonical_email(email) == key
 
 
@@ -175,7 +175,7 @@ def test_an_address_is_a_key_without_regard_to_case_only(email, key):
     ],
 )
 def test_a_placeholder_is_no_address(email):
-    """What stands where an address is missing is not a key, not even together with a name."""
+    """A placeholder for an address is not a key, not even together with a name."""
     assert canonical_email(email) is None
     assert keys_of({"full_name": "Ida Strand", "email": email}) == {}
 
@@ -184,14 +184,14 @@ def test_a_placeholder_is_no_address(email):
     "box", ["info", "Sales", "no-reply", "noreply", "sales2", "info+fair", "support-eu", "it"]
 )
 def test_shared_mailboxes_are_known(box):
-    """An address that several people read is known by its first word."""
+    """Shared mailboxes are recognised by their first word."""
     assert is_shared_mailbox(f"{box}@acme.example")
     assert "email" not in keys_of({"full_name": "Ada", "email": f"{box}@acme.example"})
 
 
 @pytest.mark.parametrize("box", ["ada", "informant", "salesman", "j.info", "italo"])
 def test_a_person_is_no_shared_mailbox(box):
-    """Words that only begin like one are not."""
+    """Words that merely begin like a shared mailbox do not count as one."""
     assert not is_shared_mailbox(f"{box}@acme.example")
 
 
@@ -230,12 +230,12 @@ def test_spellings_of_one_name(first, second):
     ],
 )
 def test_names_of_two_people(first, second):
-    """Other words, other letters of any script, and placeholders are not one person."""
+    """Different words, different letters of any script, and placeholders do not match."""
     assert not names_agree(first, second)
 
 
 def test_the_order_of_a_name_does_not_matter_for_an_address():
-    """Lovelace, Ada is Ada Lovelace."""
+    """The names Lovelace, Ada and Ada Lovelace agree."""
     assert names_agree("Lovelace, Ada", "Ada Lovelace")
 
 
@@ -258,7 +258,7 @@ def test_spellings_of_one_company(first, second):
     [("Acme", "Acme Labs"), ("Acme", "Acme UK"), ("Acme-Labs", "Acme"), ("Inc", "Ltd")],
 )
 def test_two_companies(first, second):
-    """More words make another company."""
+    """Additional words make a different company."""
     assert canonical_company(first) != canonical_company(second)
 
 
@@ -281,7 +281,7 @@ def test_two_companies(first, second):
     ],
 )
 def test_no_company_is_no_key(company):
-    """What people without a company put there makes nobody the same person."""
+    """Entries such as "self-employed" are not a company and give no key."""
     assert keys_of({"full_name": "John Smith", "company": company}) == {}
 
 
@@ -309,7 +309,7 @@ def test_no_company_is_no_key(company):
     ],
 )
 def test_a_name_that_is_no_full_one_is_no_key_beside_a_company(name):
-    """Placeholders, roles, first names and initials are of several people in one company."""
+    """Placeholders, roles, first names and initials give no key together with a company."""
     assert keys_of({"full_name": name, "company": "Acme"}) == {}
 
 
@@ -317,7 +317,7 @@ def test_a_name_that_is_no_full_one_is_no_key_beside_a_company(name):
     "name", ["李娜", "김철수", "Jo Li", "Dr. Jon Lien", "Will Guest", "Ana Test"]
 )
 def test_a_full_name_is_a_key_beside_a_company(name):
-    """Two parts are a full name, and in some scripts no blank is between them."""
+    """A name of two parts, or unspaced in some scripts, is a key together with the company."""
     assert list(keys_of({"full_name": name, "company": "Acme"})) == ["name_company"]
 
 
@@ -333,14 +333,14 @@ def test_a_full_name_is_a_key_beside_a_company(name):
     ],
 )
 def test_what_nobody_sees_makes_no_other_key(first, second):
-    """Zero-width, direction and filler characters are folded."""
+    """Invisible characters do not change a key."""
     assert canonical_name(first) == canonical_name(second)
     keys = [keys_of({"full_name": "Ida Vang", "company": one}) for one in (first, second)]
     assert keys[0] == keys[1]
 
 
 def test_all_keys_of_a_lead_strongest_first():
-    """A lead has its keys in the order in which they count."""
+    """The keys of a lead are listed in order of strength."""
     keys = keys_of(
         {
             "full_name": "Ada Lovelace",
@@ -362,7 +362,7 @@ FIELDS = st.fixed_dictionaries(
 
 @given(FIELDS)
 def test_any_text_has_keys_that_an_index_can_hold(fields):
-    """Whatever the fields say, deriving keys never fails and keys stay short."""
+    """Deriving keys from any text never fails, and keys are short enough for an index."""
     for value in keys_of(fields).values():
         assert 0 < len(value) <= 400
 
@@ -372,7 +372,7 @@ def test_any_text_has_keys_that_an_index_can_hold(fields):
     st.text(string.ascii_letters + " .,&-", min_size=1),
 )
 def test_case_and_spaces_never_make_another_key(name, company):
-    """The key of name and company is the same in capitals and with more spaces."""
+    """Capitals and extra spaces do not change the key of name and company."""
     plain = keys_of({"full_name": name, "company": company})
     loud = keys_of(
         {
@@ -409,7 +409,7 @@ MADE = st.lists(KNOWN | st.text("abxyz0179-._+ ", max_size=6), min_size=1, max_s
 
 @given(MADE, st.sampled_from(["", " ", "-", "."]))
 def test_the_quick_way_for_plain_text_finds_what_the_thorough_one_does(words, between):
-    """A zero-width space takes every value past the shortcuts, and changes no key."""
+    """The shortcuts for plain text give the same keys as the full normalisation."""
     text = between.join(words)
     for canonical, value in (
         (canonical_name, text),
@@ -424,7 +424,7 @@ def test_the_quick_way_for_plain_text_finds_what_the_thorough_one_does(words, be
 
 @given(NAMES)
 def test_the_comparable_form_is_its_own(text):
-    """Normalising a name or a company twice is as once."""
+    """Normalising a name or a company is idempotent."""
     name, company = canonical_name(text), canonical_company(text)
     assert name is None or canonical_name(name) == name
     assert company is None or canonical_company(company) == company
@@ -432,7 +432,7 @@ def test_the_comparable_form_is_its_own(text):
 
 @given(st.text(string.ascii_lowercase + ".-@:/?#\\", max_size=12), st.text(max_size=12))
 def test_no_other_host_becomes_a_profile(before, after):
-    """Whatever is put around linkedin.com, only LinkedIn's own hosts give a key."""
+    """Only LinkedIn's own hosts give a key, whatever surrounds linkedin.com in the address."""
     url = f"https://{before}linkedin.com{after}/in/ada"
     if canonical_linkedin(url) is not None:
         host = re.split(r"[/?#]", url.removeprefix("https://"))[0].strip()
@@ -443,7 +443,7 @@ def test_no_other_host_becomes_a_profile(before, after):
 @pytest.mark.timeout(10)
 @pytest.mark.parametrize("text", ["a" * 50_000, "a." * 25_000, "a@" * 25_000, "@" * 50_000])
 def test_a_long_text_that_is_no_address_is_judged_at_once(text: str) -> None:
-    """No input makes the pattern of an address try the same characters in many ways."""
+    """The pattern for addresses does not backtrack on any input."""
     assert canonical_email(text) is None
 
 
@@ -480,7 +480,7 @@ def test_a_long_text_that_is_no_address_is_judged_at_once(text: str) -> None:
     ],
 )
 def test_what_stands_for_a_missing_name_is_nobody(name):
-    """In the languages and forms of exports; two of one company have nothing in common."""
+    """Placeholders for a name, in several languages, are not a key."""
     assert canonical_name(name.strip()) is None
     assert keys_of({"full_name": name.strip(), "company": "Fjordvik AS"}) == {}
 
@@ -514,7 +514,7 @@ def test_what_stands_for_a_missing_name_is_nobody(name):
     ],
 )
 def test_what_stands_for_a_missing_company_is_none(company):
-    """People without a company are not colleagues."""
+    """Placeholders for a company, in several languages, are not a company."""
     assert canonical_company(company.strip()) is None
 
 
@@ -539,7 +539,7 @@ def test_what_stands_for_a_missing_company_is_none(company):
     ],
 )
 def test_what_stands_for_a_missing_address_is_none(email):
-    """As people type it where a form insists on one."""
+    """Made-up addresses, typed where a form requires one, are not a key."""
     assert canonical_email(email.strip()) is None
 
 
@@ -547,7 +547,7 @@ def test_what_stands_for_a_missing_address_is_none(email):
     "name", ["Sans Aker", "Ka Lee", "Will See", "Jane Dow", "Rich Team", "Brak"]
 )
 def test_words_of_placeholders_are_names_beside_others(name):
-    """Only where every word stands for a missing name is it nobody's."""
+    """A name is a placeholder only if all its words are."""
     assert (canonical_name(name) is None) == (name == "Brak")
 
 
@@ -556,5 +556,5 @@ def test_words_of_placeholders_are_names_beside_others(name):
     ["mailto:Ada@acme.com", "Ada King <ada@acme.com>", "<ada@acme.com>", '"A" <ada@acme.com>'],
 )
 def test_an_address_is_the_same_in_a_link_and_behind_a_name(email):
-    """As mail programs and spreadsheets copy it."""
+    """An address is recognised in a mailto link and after a display name."""
     assert canonical_email(email) == "ada@acme.com"

@@ -1,6 +1,6 @@
-"""Eight processes that add the same leads at once, and the log that they write meanwhile.
+"""Eight processes add the same leads at once, and write the log at the same time.
 
-`SOAK=1` makes it 2,000 leads each, as the store promises; without it, it is as many as fit into a
+With `SOAK=1` each process adds 2,000 leads, as the store promises; otherwise as many as fit into a
 test.
 """
 
@@ -47,7 +47,7 @@ print(len(ids))
 
 
 def hammer(url: str, logs: Path) -> None:
-    """Run the processes; none may fail or say anything on standard error."""
+    """Run the processes; fail if one fails or writes to standard error."""
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", PROGRAM, url, str(number), str(LEADS), str(logs)],
@@ -70,7 +70,7 @@ def hammer(url: str, logs: Path) -> None:
 
 
 def replayed(records: list[dict]) -> dict[str, dict]:
-    """The table as the log has it: what was written, in the order of each lead's versions."""
+    """Return the table according to the log, replayed in order of each lead's versions."""
     found: dict[str, dict] = {}
     changes = [
         (record["lead_identifier"]["lead_id"], record["data_details"]["fields_changed"])
@@ -92,7 +92,7 @@ def replayed(records: list[dict]) -> dict[str, dict]:
 def test_eight_processes_leave_each_lead_once_and_a_log_that_replays(
     where, tmp_path, request, logged
 ):
-    """Exactly as many leads as there are people, no lost update, no error, and a true log."""
+    """Each person is one lead, no update is lost, nothing fails, and the log replays exactly."""
     url = (
         f"sqlite:///{tmp_path / 'leads.db'}"
         if where == "file"

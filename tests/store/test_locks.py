@@ -1,4 +1,4 @@
-"""Locks that were waited for too long: tried again, logged as recovered, or an error at last."""
+"""Lock timeouts are retried, logged as recovered, and finally raised."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def nothing():
 
 
 def test_a_locked_sqlite_file_is_tried_again(tmp_path, failures, logged):
-    """Two attempts fail, the third one gets through; the log has the call and how it recovered."""
+    """After two failed attempts the third succeeds, and the log has the call and its recovery."""
     path = tmp_path / "leads.db"
     with LeadDatabase(f"sqlite:///{path}?timeout=0.05") as db:
         rival = sqlite3.connect(path, isolation_level=None)
@@ -58,7 +58,7 @@ def test_a_locked_sqlite_file_is_tried_again(tmp_path, failures, logged):
 
 
 def test_a_file_that_stays_locked_is_an_error_after_five_attempts(tmp_path, failures, logged):
-    """The error of the database reaches the caller, nothing was written, and the log says so."""
+    """After five attempts the database's error is raised and logged, and nothing is written."""
     path = tmp_path / "leads.db"
     with LeadDatabase(f"sqlite:///{path}?timeout=0.01") as db:
         rival = sqlite3.connect(path, isolation_level=None)
@@ -76,7 +76,7 @@ def test_a_file_that_stays_locked_is_an_error_after_five_attempts(tmp_path, fail
 
 
 def test_a_lock_timeout_of_postgresql_is_tried_again(postgres_database, failures, logged):
-    """A row that somebody else holds for a moment too long costs time, not the update."""
+    """An update that hits a lock timeout is retried and succeeds."""
     url = f"{postgres_database}?options=-c%20lock_timeout%3D50ms"
     rival = create_engine(postgres_database)
     with LeadDatabase(url) as db, rival.connect() as holder:
@@ -95,7 +95,7 @@ def test_a_lock_timeout_of_postgresql_is_tried_again(postgres_database, failures
 
 
 def test_other_errors_are_not_tried_again(db, failures):
-    """What would fail again is raised at once."""
+    """A permanent error is raised at once."""
     failures += [nothing] * 3
     with db.session() as session:
         for table in ("lead_key", "lead_merge", "leads"):
@@ -106,7 +106,7 @@ def test_other_errors_are_not_tried_again(db, failures):
 
 
 def test_opening_a_new_file_that_is_locked_is_tried_again(tmp_path, failures):
-    """A store that somebody else is about to write does not fail to open for it."""
+    """Opening a store retries while another process holds the lock."""
     path = tmp_path / "leads.db"
     rival = sqlite3.connect(path, isolation_level=None)
     rival.execute("PRAGMA journal_mode=WAL")

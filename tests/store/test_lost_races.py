@@ -1,4 +1,4 @@
-"""Races on PostgreSQL that were lost, held in the moment where it matters."""
+"""Lost races on PostgreSQL, reproduced by holding the decisive moment."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EMAIL = "ada@acme.example"
 
 @pytest.fixture
 def store(postgres_database: str) -> Iterator[LeadDatabase]:
-    """An empty store whose calls are recorded."""
+    """An empty store with capture."""
     with LeadDatabase(postgres_database) as found:
         yield found
 
 
 @pytest.fixture
 def rival(postgres_database: str, store: LeadDatabase) -> Iterator[Engine]:
-    """Somebody else's connections to the same database."""
+    """A second engine on the same database."""
     engine = create_engine(postgres_database)
     yield engine
     engine.dispose()
@@ -74,7 +74,7 @@ def logged_add(logged: Any) -> dict[str, Any]:
 
 
 def test_a_key_that_is_taken_while_adding_makes_a_duplicate(store, rival, logged):
-    """Who comes second by a moment updates the lead of the first, and the log says so."""
+    """The loser of a race for a key updates the winner's lead, and the log records it."""
     lead_id = while_it_waits(
         rival,
         [a_lead("first", "Ada"), a_key("first")],
@@ -90,7 +90,7 @@ def test_a_key_that_is_taken_while_adding_makes_a_duplicate(store, rival, logged
 
 
 def test_an_address_that_is_taken_while_updating_stays_the_other_s(store, rival):
-    """An update that loses an address to another lead is done, without the key."""
+    """An update that loses an address to another lead is stored without the key."""
     with store.session() as session:
         session.execute(*a_lead("mine", "Bob"))
         session.execute(text("UPDATE leads SET email = NULL"))
@@ -105,7 +105,7 @@ def test_an_address_that_is_taken_while_updating_stays_the_other_s(store, rival)
 
 
 def test_an_id_that_is_taken_while_adding_is_kept_as_raw_data(store, rival, logged):
-    """The transaction is done again, and the lead gets an id of its own."""
+    """The transaction is retried, and the lead gets a new id."""
     lead_id = while_it_waits(
         rival,
         [a_lead("1", "Ada")],
@@ -117,7 +117,7 @@ def test_an_id_that_is_taken_while_adding_is_kept_as_raw_data(store, rival, logg
 
 
 def test_a_lead_that_is_deleted_while_adding_is_created(store, rival):
-    """A duplicate that vanishes at the last moment is none."""
+    """If the duplicate is deleted during the call, the lead is created."""
     store.add_lead({"id": "first", "name": "Ada", "email": EMAIL})
     delete = (text("DELETE FROM leads WHERE id = :id"), {"id": "first"})
     lead_id = while_it_waits(
@@ -128,7 +128,7 @@ def test_a_lead_that_is_deleted_while_adding_is_created(store, rival):
 
 
 def test_two_transactions_that_wait_for_each_other_both_get_through(store, rival, logged):
-    """A deadlock that the database breaks at our expense is tried again."""
+    """A transaction that the database aborts in a deadlock is retried."""
     store.add_lead({"id": "a", "name": "Ada"})
     store.add_lead({"id": "b", "name": "Bob"})
     lock = text("SELECT * FROM leads WHERE id = :id FOR UPDATE")

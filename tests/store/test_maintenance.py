@@ -1,4 +1,4 @@
-"""Backups, checks, tidying up and the quality of leads."""
+"""Backups, checks, vacuum and the quality report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TIMES = dict.fromkeys(("created_at", "updated_at"), datetime(2026, 11, 23, tzinf
 
 @pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])
 def where(request, tmp_path) -> str:
-    """The URL of an empty database that a backup can be made of."""
+    """The URL of an empty database that can be backed up."""
     if request.param == "file":
         return f"sqlite:///{tmp_path / 'leads.db'}"
     found: str = request.getfixturevalue("postgres_database")
@@ -48,7 +48,7 @@ def bring_back(url: str, source: Path, *, replace: bool = False) -> int:
 
 
 def test_a_backup_brings_back_every_lead_and_key(where, tmp_path):
-    """Restored over other leads, the store is what it was: leads, keys, merges, revision."""
+    """A restore over other leads brings back leads, keys, merges and the revision."""
     with LeadDatabase(where, capture=False) as db:
         db.add_leads(LEADS)
         db.add_lead({**LEADS[0], "title": "Countess"})
@@ -71,7 +71,7 @@ def test_a_backup_brings_back_every_lead_and_key(where, tmp_path):
 
 
 def test_a_backup_made_while_others_write_is_one_moment(where, tmp_path):
-    """Leads that come while the copy is made are in it whole or not at all."""
+    """A backup made during writes contains each batch completely or not at all."""
     with LeadDatabase(where, capture=False) as db, LeadDatabase(where, capture=False) as other:
         db.add_leads(LEADS)
         with other.session() as session:
@@ -81,7 +81,7 @@ def test_a_backup_made_while_others_write_is_one_moment(where, tmp_path):
 
 
 def test_old_backups_are_removed_after_the_new_one(tmp_path, clock):
-    """Only those that were named by the time go, the oldest first."""
+    """Rotation removes only backups named after their time, oldest first."""
     folder = tmp_path / "copies"
     folder.mkdir()
     (folder / "leads-mine.db").write_text("not ours")
@@ -102,7 +102,7 @@ def test_old_backups_are_removed_after_the_new_one(tmp_path, clock):
 
 
 def test_what_is_no_backup_changes_nothing(where, tmp_path):
-    """A damaged file, another program's or none at all is told, and the leads stay."""
+    """A damaged, foreign or missing backup raises an error, and the leads stay."""
     with LeadDatabase(where, capture=False) as db:
         db.add_leads(LEADS)
         made = db.backup(tmp_path / "copy.db")
@@ -120,7 +120,7 @@ def test_what_is_no_backup_changes_nothing(where, tmp_path):
 
 
 def test_a_backup_of_an_earlier_version_is_upgraded(tmp_path):
-    """What the first version made can be restored by this one."""
+    """A backup made by the first version can be restored."""
     from tests.store.test_migrations import first_version
 
     old = Connections(location(tmp_path / "old.db"))
@@ -133,14 +133,14 @@ def test_a_backup_of_an_earlier_version_is_upgraded(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
-    """The error names the file and what to give instead."""
+    """The error names the file and suggests another directory."""
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with LeadDatabase(":memory:", capture=False) as db, pytest.raises(StoreError, match="room"):
         db.backup(tmp_path / "copies")
 
 
 def test_without_pg_dump_the_error_says_what_to_install(postgres_database, tmp_path, monkeypatch):
-    """Neither on PATH nor where Debian keeps it."""
+    """Without pg_dump on PATH or in Debian's directory, the error names the package."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("leadlog.leads.store.backups.DEBIAN", tmp_path)
     with (
@@ -153,7 +153,7 @@ def test_without_pg_dump_the_error_says_what_to_install(postgres_database, tmp_p
 
 @pytest.mark.asyncio
 async def test_an_asynchronous_store_is_backed_up_in_a_thread(where, tmp_path, logged):
-    """The event loop is free meanwhile, and it is one record."""
+    """The event loop stays free during a backup, and the backup is one record."""
     async with AsyncLeadDatabase(where) as db:
         await db.add_leads(LEADS)
         made = await db.backup(tmp_path / "copies")
@@ -166,7 +166,7 @@ async def test_an_asynchronous_store_is_backed_up_in_a_thread(where, tmp_path, l
 
 
 def test_what_is_wrong_is_found_and_mended(where):
-    """Keys without a lead, merges without one and leads without keys, each with its remedy."""
+    """Orphaned keys and merges and missing keys are found, each with its remedy, and repaired."""
     with LeadDatabase(where, capture=False) as db:
         db.add_leads(LEADS)
         db.add_lead({**LEADS[1], "title": "Countess"})
@@ -209,7 +209,7 @@ def test_a_damaged_file_is_found(tmp_path):
 
 
 def test_vacuum_gives_space_back(where):
-    """After many leads are gone, the database is no larger than before."""
+    """After many leads are deleted, vacuum makes the database no larger than before."""
     with LeadDatabase(where, capture=False) as db:
         ids = db.add_leads({"name": f"L {n}", "notes": "x" * 2000} for n in range(500)).ids
         with db.session() as session:
@@ -222,7 +222,7 @@ def test_vacuum_gives_space_back(where):
 
 
 def test_quality_is_explained_field_by_field(db):
-    """Sums, tiers and codes are those of the scores that the log has of the same leads."""
+    """Sums, tiers and codes equal those of the log's scores for the same leads."""
     leads = [
         {"id": "good", "name": "Ada King", "company": "Acme", "email": "ada@acme.com"},
         {"id": "bad", "name": "test", "email": "n/a"},
@@ -244,14 +244,14 @@ def test_quality_is_explained_field_by_field(db):
 
 
 def test_an_empty_store_has_no_quality(db):
-    """Nothing measured is None, never 0."""
+    """Without leads the scores are None, not 0."""
     report = db.explain_quality()
     assert (report.leads, report.mean_score, report.worst) == (0, None, [])
     assert report.fields["name"].earned is None
 
 
 def test_validator_libraries_look_too_but_change_no_score(memory):
-    """What only email-validator or phonenumbers refuses has a code of its own."""
+    """Findings of email-validator or phonenumbers have separate codes and change no score."""
     assert [name for name, _, _ in validators()] == ["email-validator", "phonenumbers"]
     lead = {
         "name": "Ada King",

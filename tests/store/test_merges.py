@@ -1,4 +1,4 @@
-"""The merge log: what a duplicate overwrote is kept, and can be restored."""
+"""The merge log keeps what a duplicate overwrote, and merges can be undone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AGAIN = {
 
 
 def test_what_a_duplicate_overwrites_is_kept(db, clock):
-    """Old and new values, the key, the time and the session of the log are in the merge log."""
+    """The merge log has old and new values, the key, the time and the logging session."""
     db.add_lead(ADA)
     db.add_lead(ADA)  # nothing new, nothing to undo
     with leadlog.session() as session_id:
@@ -62,7 +62,7 @@ def test_what_a_duplicate_overwrites_is_kept(db, clock):
 
 
 def test_a_merge_can_be_undone_with_its_keys(db, clock):
-    """The lead is as it was before, the keys it had won are free again, and once is enough."""
+    """Undoing restores the lead and releases the keys it gained; it works only once."""
     db.add_lead(ADA)
     before = db.get_lead("ada")
     db.add_lead(AGAIN)
@@ -82,13 +82,13 @@ def test_a_merge_can_be_undone_with_its_keys(db, clock):
     assert db.get_merges("ada")[0]["undone_at"] == datetime(2026, 11, 23, 10, 0, 5, tzinfo=UTC)
     assert db.undo_merge("ada") is None
     assert db.undo_merge(undone.merge_id) is None
-    # By the company that was undone it is not found, by its own it is.
+    # It is found by its own company, but not by the one that was undone.
     assert db.add_lead({"name": "Ada Lovelace", "company": "Babbage Engines"}) != "ada"
     assert db.add_lead({"name": "Ada Lovelace", "company": "Acme"}) == "ada"
 
 
 def test_what_was_changed_after_a_merge_stays(db):
-    """Undoing restores only what is still as the duplicate left it."""
+    """Undoing restores only values that are still as the duplicate left them."""
     db.add_lead(ADA)
     db.add_lead(AGAIN)
     db.update_lead("ada", {"title": "Analyst", "Index": 3})
@@ -100,7 +100,7 @@ def test_what_was_changed_after_a_merge_stays(db):
 
 
 def test_merges_are_undone_one_by_one_newest_first(db):
-    """By the lead's id the last one goes first; by its own id any one."""
+    """A lead's id undoes its last merge; a merge id undoes that merge."""
     db.add_lead(ADA)
     for title in ("one", "two", "three"):
         db.add_lead({**ADA, "title": title})
@@ -115,7 +115,7 @@ def test_merges_are_undone_one_by_one_newest_first(db):
 
 
 def test_there_may_be_nothing_to_undo(db):
-    """Unknown merges and leads, and leads that nothing was merged into, give None."""
+    """Unknown merges or leads, and leads without merges, return None."""
     db.add_lead(ADA)
     assert [db.undo_merge(which) for which in ("ada", "nobody", 7)] == [None, None, None]
     with pytest.raises(ValidationError):
@@ -123,7 +123,7 @@ def test_there_may_be_nothing_to_undo(db):
 
 
 def test_a_deleted_lead_takes_its_merges_with_it(db):
-    """What was somebody's is not kept after the lead is gone."""
+    """Deleting a lead deletes its merges."""
     db.add_lead(ADA)
     db.add_lead(AGAIN)
     db.delete_lead("ada")
@@ -131,7 +131,7 @@ def test_a_deleted_lead_takes_its_merges_with_it(db):
 
 
 def test_duplicates_in_one_batch_are_all_in_the_log(db):
-    """A lead that one transaction creates and merges into twice can be undone to its start."""
+    """Merges into a lead created by the same transaction can be undone to its start."""
     db.add_leads([ADA, AGAIN, {**AGAIN, "title": "Analyst"}])
     merges = db.get_merges()
     assert [merge["old_values"].get("title") for merge in merges] == ["Countess", None]
@@ -150,7 +150,7 @@ COLUMNS = st.dictionaries(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=COLUMNS, more=st.lists(COLUMNS, min_size=1, max_size=4))
 def test_undoing_every_merge_restores_the_first_lead(first, more):
-    """Whatever duplicates overwrote, undoing them newest first gives back what was there."""
+    """Undoing all merges, newest first, restores the original values."""
     with LeadDatabase(":memory:", capture=False, clock=lambda: 0) as db:
         who = {"id": "ada", "name": "Ada King", "email": "ada@acme.example"}
         db.add_lead({**who, **first})
@@ -164,7 +164,7 @@ def test_undoing_every_merge_restores_the_first_lead(first, more):
 
 
 def test_undoing_is_one_record_with_what_changed(tmp_path, logged):
-    """The log shows the values that came back, so that it replays to the table."""
+    """The log has the restored values, so that it replays to the table."""
     with LeadDatabase(":memory:") as db:
         db.add_lead(ADA)
         db.add_lead({**ADA, "title": "Countess"})

@@ -1,4 +1,4 @@
-"""The schema: new databases, databases of earlier versions, of later ones, and nobody's."""
+"""The schema of new databases and of databases of earlier, later and foreign versions."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def connections(request, tmp_path) -> Iterator[Connections]:
 
 
 def migrate(connection: Connection, revision: str) -> None:
-    """Go through all migrations up to a revision, as Alembic's own commands do."""
+    """Apply all migrations up to a revision with Alembic's own commands."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS))
     command.upgrade(config, revision)
 
 
 def first_version(connections: Connections, *, leads: int = 0) -> None:
-    """Make the database that the first version of leadlog made."""
+    """Create the database of leadlog's first version."""
     with connections.write() as session:
         connection = session.connection()
         migrate(connection, REVISIONS[0])
@@ -62,7 +62,7 @@ def first_version(connections: Connections, *, leads: int = 0) -> None:
 
 
 def described(connection: Connection) -> dict[str, list[object]]:
-    """All that the database itself says about its tables, columns, keys and indexes."""
+    """Return the database's own description of its tables, columns, keys and indexes."""
 
     def ask(statement: str) -> list[object]:
         return sorted((tuple(row) for row in connection.exec_driver_sql(statement)), key=repr)
@@ -93,7 +93,7 @@ def described(connection: Connection) -> dict[str, list[object]]:
 
 
 def test_a_new_schema_equals_the_migrated_one(connections):
-    """Created at once or through all revisions: the same tables, columns, keys and indexes."""
+    """A new database has the same tables, columns, keys and indexes as a migrated one."""
     assert upgrade(connections) == (None, REVISIONS[-1])
     with connections.write() as session:
         connection = session.connection()
@@ -107,7 +107,7 @@ def test_a_new_schema_equals_the_migrated_one(connections):
 # SQLAlchemy cannot read indexes on expressions on SQLite; the test above compares them.
 @pytest.mark.filterwarnings("ignore:.*expression-based index")
 def test_the_migrated_schema_has_nothing_that_alembic_would_change(connections):
-    """Alembic's own comparison finds the models in the migrated database."""
+    """Alembic's comparison finds no difference between the models and a migrated database."""
     with connections.write() as session:
         migrate(session.connection(), "head")
     with connections.read() as connection:
@@ -122,7 +122,7 @@ def test_the_migrated_schema_has_nothing_that_alembic_would_change(connections):
 
 
 def test_the_revisions_are_known_without_alembic():
-    """The list that opening goes by is that of the migrations shipped."""
+    """REVISIONS lists exactly the shipped migrations."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     scripts = ScriptDirectory.from_config(config).walk_revisions()
@@ -130,7 +130,7 @@ def test_the_revisions_are_known_without_alembic():
 
 
 def test_a_database_of_the_first_version_is_upgraded(connections, tmp_path):
-    """SQLite upgrades itself; PostgreSQL names the command; leads and keys are kept."""
+    """SQLite is upgraded on opening; PostgreSQL names the command; leads and keys are kept."""
     first_version(connections, leads=3)
     if connections.sqlite:
         prepare(connections)
@@ -149,7 +149,7 @@ def test_a_database_of_the_first_version_is_upgraded(connections, tmp_path):
 
 @pytest.mark.postgres
 def test_a_store_that_another_process_makes_at_that_moment_is_no_old_one(postgres_database):
-    """Tables that appear between two questions of the opening are not taken for revision 0001."""
+    """Tables created by another process during opening are not mistaken for revision 0001."""
     made = []
 
     def make(context):
@@ -167,7 +167,7 @@ def test_a_store_that_another_process_makes_at_that_moment_is_no_old_one(postgre
 
 
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(connections):
-    """All migrations are one transaction, on SQLite too."""
+    """All migrations run in one transaction, on SQLite as well."""
     first_version(connections, leads=1)
     with connections.write() as session:
         session.execute(text("CREATE TABLE lead_merge (stranger INTEGER)"))
@@ -180,7 +180,7 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(connections):
 
 
 def test_a_database_of_a_newer_version_is_refused(connections):
-    """What a newer leadlog made is left alone, and the error says what to upgrade."""
+    """A database of a newer leadlog is left unchanged, and the error says to upgrade."""
     prepare(connections)
     with connections.write() as session:
         session.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
@@ -191,7 +191,7 @@ def test_a_database_of_a_newer_version_is_refused(connections):
 
 
 def test_half_of_our_tables_are_refused(connections):
-    """leads without lead_key is no store of ours, or a damaged one."""
+    """A database with leads but without lead_key is refused as foreign or damaged."""
     first_version(connections)
     with connections.write() as session:
         session.execute(text("DROP TABLE lead_key"))
@@ -200,7 +200,7 @@ def test_half_of_our_tables_are_refused(connections):
 
 
 def test_opening_an_up_to_date_store_does_not_import_alembic(tmp_path):
-    """What opens on every start costs one SELECT; a new database costs no migration either."""
+    """Opening a current store costs one SELECT, and creating one needs no migration."""
     program = (
         "import sys\nfrom leadlog.leads.store import LeadDatabase\n"
         "for _ in range(2): LeadDatabase('leads.db', capture=False).close()\n"
@@ -216,7 +216,7 @@ def test_opening_an_up_to_date_store_does_not_import_alembic(tmp_path):
 
 
 def test_processes_that_open_an_old_database_at_once_upgrade_it_once(tmp_path):
-    """The first one upgrades, the others wait for it and find it done."""
+    """One process upgrades, and the others wait and find the upgrade done."""
     path = tmp_path / "leads.db"
     old = Connections(location(path))
     first_version(old, leads=200)

@@ -1,4 +1,4 @@
-"""Column names of exports, mapped to fields."""
+"""The mapping of an export's columns to fields."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def test_a_row_of_a_crm_export_finds_its_fields():
     ],
 )
 def test_column_names_are_known_in_any_spelling(column, field):
-    """Case, spaces, underscores, hyphens and a byte order mark make no difference."""
+    """Case, spaces, underscores, hyphens and a byte order mark are ignored."""
     assert field_of(column) == field
 
 
 def test_blank_values_are_none():
-    """Blank text is no value, and says that the column was there."""
+    """Blank text becomes None, which shows that the column was present."""
     assert to_fields({"email": " ", "First Name": "", "Last Name": None}).fields == {
         "email": None,
         "full_name": None,
@@ -94,14 +94,14 @@ def test_blank_values_are_none():
 
 
 def test_the_first_value_that_is_not_blank_wins_and_the_other_is_kept():
-    """Of two columns for one field, the first non-blank is taken and none is lost."""
+    """Of two columns for one field, the first non-blank one wins and the other is kept."""
     found = to_fields({"email": "", "Work Email": "a@b.example", "Email 1": "c@d.example"})
     assert found.fields == {"email": "a@b.example"}
     assert found.raw_data == {"Email 1": "c@d.example"}
 
 
 def test_the_same_value_twice_is_kept_once():
-    """A lead that has name and full_name alike, as the store gives it, keeps nothing twice."""
+    """A lead with equal name and full_name, as the store returns it, keeps no copy in raw_data."""
     found = to_fields({"name": "Ada Lovelace", "full_name": "Ada Lovelace", "first_name": "Ada"})
     assert found.fields == {"full_name": "Ada Lovelace"}
     assert found.raw_data == {"first_name": "Ada"}
@@ -130,7 +130,7 @@ def test_the_same_value_twice_is_kept_once():
     ],
 )
 def test_a_name_is_made_of_its_parts(columns, name, partial):
-    """First, middle and last name make the full name, unless there is one."""
+    """First, middle and last name form the full name if there is no column for it."""
     found = to_fields(columns)
     assert found.fields["full_name"] == name
     assert found.part_of_name is partial
@@ -161,14 +161,14 @@ def test_a_name_is_made_of_its_parts(columns, name, partial):
     ],
 )
 def test_the_more_specific_column_wins(lead, fields, raw):
-    """Job Title goes before Title whatever comes first, and a salutation is no job."""
+    """Job Title wins over Title in any order, and a salutation is not a title."""
     for columns in (lead, dict(reversed(lead.items()))):
         found = to_fields(columns)
         assert (found.fields, found.raw_data) == (fields, raw)
 
 
 def test_a_column_can_be_given_its_field():
-    """A mapping goes before what is known, in any spelling; raw_data keeps a column as it is."""
+    """A given mapping wins over the known names, in any spelling; raw_data keeps a column."""
     columns = Columns({"Ansprechpartner": "name", "firma": "raw-data", "Who Pays": "company"})
     found = to_fields({"ANSPRECHPARTNER": "Ida", "Firma": "x", "who pays": "Acme"}, columns)
     assert found.fields == {"full_name": "Ida", "company": "Acme"}
@@ -178,25 +178,25 @@ def test_a_column_can_be_given_its_field():
 
 
 def test_a_mapping_to_no_field_is_refused_with_those_that_there_are():
-    """The message names the column, the field and the fields."""
+    """The error names the column, the unknown field and the valid fields."""
     with pytest.raises(ValidationError, match=r"no field 'compny' for the column 'Who'.*company"):
         Columns({"Who": "compny"})
 
 
 def test_raw_data_of_an_exported_lead_stays_raw_data():
-    """The raw_data of a lead that the store gave comes in as raw_data again."""
+    """The raw_data of a lead returned by the store is stored as raw_data again."""
     found = to_fields({"name": "Ada", "raw_data": {"Index": 1}, "index": 2})
     assert found.raw_data == {"Index": 1, "index": 2}
 
 
 def test_raw_columns_of_one_name_are_both_kept():
-    """Two different values under one name are kept under two."""
+    """Two different values under one name are kept under two names."""
     found = to_fields({"x": 1, "raw_data": {"x": 2, "x (2)": 3}})
     assert found.raw_data == {"x": 1, "x (2)": 2, "x (2) (2)": 3}
 
 
 def test_a_date_that_cannot_be_read_is_kept_as_it_is():
-    """What is meant by 03/04/2026 is not guessed, and not lost."""
+    """An ambiguous date such as 03/04/2026 is kept in raw_data instead of being guessed."""
     found = to_fields({"name": "Ada", "Created At": "03/04/2026"})
     assert "created_at" not in found.fields
     assert found.raw_data == {"Created At": "03/04/2026"}
@@ -204,13 +204,13 @@ def test_a_date_that_cannot_be_read_is_kept_as_it_is():
 
 @pytest.mark.parametrize("lead", [None, "Ada", ["Ada"], 5, {"Ada"}])
 def test_what_is_no_mapping_is_refused(lead):
-    """A lead that is not a mapping is an error that says what a lead is."""
+    """A lead that is not a mapping is refused with an error that says what a lead is."""
     with pytest.raises(ValidationError, match="a lead is a mapping of columns to values"):
         to_fields(lead)
 
 
 def test_a_value_that_cannot_be_stored_is_refused_by_field():
-    """A value of a wrong type names its field and what to do."""
+    """A value of a wrong type is refused with its field and a remedy."""
     with pytest.raises(ValidationError, match=r"company is \['Acme'\], a list; give text"):
         to_fields({"Company Name": ["Acme"]})
 
@@ -250,7 +250,7 @@ def words(values):
 
 @given(LEADS)
 def test_no_value_is_ever_lost(lead):
-    """Each value that is not blank is found again in a field or in raw_data."""
+    """Each non-blank value is found in a field or in raw_data."""
     found = to_fields(lead)
     kept = words(found.fields.values()) + words(found.raw_data.values())
     name = found.fields.get("full_name") or ""
@@ -263,7 +263,7 @@ def test_no_value_is_ever_lost(lead):
 
 @given(LEADS)
 def test_unknown_columns_are_untouched(lead):
-    """A column of nobody's keeps its name and its value, blanks included."""
+    """An unknown column keeps its name and its value, including blank ones."""
     raw = to_fields(lead).raw_data
     for column, value in lead.items():
         if field_of(column) is None and "(" not in column:
@@ -272,7 +272,7 @@ def test_unknown_columns_are_untouched(lead):
 
 @given(LEADS)
 def test_what_was_normalised_stays_as_it_is(lead):
-    """Normalising fields and raw_data again changes nothing."""
+    """Normalising a normalised lead changes nothing."""
     once = to_fields(lead)
     again = to_fields({**once.fields, "raw_data": once.raw_data})
     assert (again.fields, again.raw_data) == (once.fields, once.raw_data)

@@ -1,4 +1,4 @@
-"""Opening a store: paths, URLs, and what cannot be opened."""
+"""Opening a store by path or URL, and the errors of those that cannot be opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from leadlog.leads.store import LeadDatabase
 
 
 def test_a_path_opens_a_file_and_makes_its_directories(tmp_path):
-    """A plain path is enough; missing directories are created, and the data is there again."""
+    """A path opens a file, creates missing directories, and finds its data again."""
     path = tmp_path / "some" / "where" / "leads.db"
     with LeadDatabase(path, capture=False) as db:
         lead_id = db.add_lead({"name": "Ada"})
@@ -29,7 +29,7 @@ def test_a_path_opens_a_file_and_makes_its_directories(tmp_path):
 
 
 def test_without_a_database_the_setting_decides(tmp_path, monkeypatch):
-    """The default is leads.db here, or what LEADLOG_DATABASE says."""
+    """Without an argument, LEADLOG_DATABASE decides; the default is leads.db here."""
     with LeadDatabase(capture=False) as db:
         assert db.url.database == str(Path.cwd() / "leads.db")
     monkeypatch.setenv("LEADLOG_DATABASE", f"sqlite:///{tmp_path}/other.db")
@@ -38,7 +38,7 @@ def test_without_a_database_the_setting_decides(tmp_path, monkeypatch):
 
 
 def test_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
-    """Changing the directory after opening opens no second file."""
+    """Changing the working directory after opening does not open a second file."""
     (tmp_path / "elsewhere").mkdir()
     with LeadDatabase("leads.db", capture=False) as db:
         monkeypatch.chdir("elsewhere")
@@ -52,7 +52,7 @@ def test_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
     "url", [":memory:", "sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"]
 )
 def test_a_store_in_memory_is_empty_each_time(url):
-    """In memory nothing is left of an earlier store."""
+    """A new in-memory store is empty."""
     for _ in range(2):
         with LeadDatabase(url, capture=False) as db:
             assert db.stats()["total_leads"] == 0
@@ -74,7 +74,7 @@ def test_a_store_in_memory_is_empty_each_time(url):
     ],
 )
 def test_what_the_store_does_not_run_on_is_refused(database, message):
-    """The error says what it runs on instead, and never shows a password."""
+    """The error lists the supported databases and never shows a password."""
     with pytest.raises(StoreError, match=message) as caught:
         LeadDatabase(database, capture=False)
     assert "secret" not in str(caught.value)
@@ -91,7 +91,7 @@ def test_an_unreachable_server_is_one_clear_error():
 
 
 def test_a_missing_driver_is_told_with_the_remedy(tmp_path):
-    """Without psycopg the error says what to install."""
+    """Without psycopg the error names the extra to install."""
     program = (
         "import sys; sys.modules['psycopg'] = None\n"
         "from leadlog.leads.store import LeadDatabase\n"
@@ -109,7 +109,7 @@ def test_a_missing_driver_is_told_with_the_remedy(tmp_path):
 
 
 def test_a_directory_or_another_file_is_refused(tmp_path):
-    """What is no SQLite file is told apart from what cannot be opened, with the remedy."""
+    """A file that is not SQLite and a path that cannot be opened have different errors."""
     with pytest.raises(StoreError, match=r"cannot be opened.*check that the path is a file"):
         LeadDatabase(tmp_path, capture=False)
     (tmp_path / "letter.txt").write_text("Dear Ada, " * 1000)
@@ -120,7 +120,7 @@ def test_a_directory_or_another_file_is_refused(tmp_path):
 
 
 def test_another_program_s_table_is_left_alone(tmp_path):
-    """A database with a table of that name but other columns is refused, and stays as it is."""
+    """A database with a foreign table `leads` is refused and left unchanged."""
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE leads (id INTEGER, metal TEXT)")
@@ -134,7 +134,7 @@ def test_another_program_s_table_is_left_alone(tmp_path):
 
 
 def test_the_password_is_hidden_wherever_the_store_shows_itself():
-    """repr and the text of the URL never show the password; the URL itself has it."""
+    """repr and str never show the password; the URL object has it."""
     url = make_url("postgresql+psycopg://ada:secret@127.0.0.1/leads")
     from leadlog.leads.store.engine import Connections
     from leadlog.leads.store.location import location
@@ -147,7 +147,7 @@ def test_the_password_is_hidden_wherever_the_store_shows_itself():
 
 
 def test_sqlite_is_set_up_for_many_writers(tmp_path):
-    """WAL, foreign keys and a busy timeout are on for every connection."""
+    """WAL, foreign keys and a busy timeout are set on every connection."""
     with (
         LeadDatabase(tmp_path / "leads.db", capture=False) as db,
         db.session(read_only=True) as one,
@@ -162,7 +162,7 @@ def test_sqlite_is_set_up_for_many_writers(tmp_path):
 
 
 def test_a_store_that_is_forgotten_is_closed(tmp_path):
-    """Without close or with, the files are tidied up when the store goes."""
+    """A store that is garbage-collected without close removes SQLite's side files."""
     db = LeadDatabase(tmp_path / "leads.db", capture=False)
     db.add_lead({"name": "Ada"})
     del db
@@ -171,7 +171,7 @@ def test_a_store_that_is_forgotten_is_closed(tmp_path):
 
 
 def test_the_indexes_serve_the_searches(tmp_path):
-    """Searches by the usual fields, pages and the sync queue read an index, not the table."""
+    """Searches by the usual fields, paging and the sync queue use an index."""
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db, db.session() as session:
         plans = {
             "email = 'x'": "USING INDEX ix_leads_email",
@@ -190,7 +190,7 @@ def test_the_indexes_serve_the_searches(tmp_path):
 
 
 def test_a_writer_that_bulk_loads_leaves_the_log_to_grow_and_brings_it_home(tmp_path):
-    """More pages wait in the log of SQLite meanwhile; after it all of them are in the database."""
+    """During a bulk load the WAL grows; afterwards all its pages are in the database."""
     settings = ("PRAGMA cache_size", "PRAGMA wal_autocheckpoint")
 
     def told(db: LeadDatabase) -> list[int]:

@@ -1,4 +1,4 @@
-"""Pages by keyset: all pages together are the search, whatever happens in between."""
+"""Keyset paging: all pages together equal the search, despite concurrent changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def value_of(lead, field):
 
 
 def expected(leads, order_by):
-    """The leads in the order that is promised: blank ones last, ties as the last field goes."""
+    """Return the leads in the promised order: blanks last, ties in the last field's direction."""
     leads = sorted(leads, key=lambda lead: lead["id"], reverse=order_by[-1].startswith("-"))
     for name in reversed(order_by):
         field, descending = name.removeprefix("-"), name.startswith("-")
@@ -47,7 +47,7 @@ def expected(leads, order_by):
 
 
 def pages(db, **search):
-    """All pages, one after the other."""
+    """Return the leads of all pages, in order."""
     after, found = None, []
     while True:
         page = db.search_page(after=after, **search)
@@ -64,7 +64,7 @@ def pages(db, **search):
     filters=st.sampled_from([{}, {"verified": True}, {"company": {"is_null": True}}]),
 )
 def test_all_pages_together_are_the_search(db, order_by, limit, filters):
-    """In any order and size, each lead that passes comes once, in order, on full pages."""
+    """Every matching lead appears once, in order, and all pages but the last are full."""
     if db.stats()["total_leads"] == 0:
         db.add_leads(LEADS)
     order_by = list({name.removeprefix("-"): name for name in order_by}.values())
@@ -76,7 +76,7 @@ def test_all_pages_together_are_the_search(db, order_by, limit, filters):
 
 
 def test_what_is_added_or_deleted_meanwhile_shifts_nothing(db):
-    """A page begins after the last lead of the one before, even if that one is gone."""
+    """A page begins after the previous page's last lead, even if that lead was deleted."""
     db.add_leads({"id": f"{n}", "name": f"Lead {n}"} for n in range(0, 10, 2))
     first = db.search_page(order_by="name", limit=2)
     db.delete_lead("2")
@@ -86,7 +86,7 @@ def test_what_is_added_or_deleted_meanwhile_shifts_nothing(db):
 
 
 def test_the_oldest_come_first_without_an_order(db):
-    """As search_leads does."""
+    """The default order is that of search_leads: oldest first."""
     db.add_leads(LEADS)
     found = pages(db, limit=7)
     assert [i for page in found for i in page] == [
@@ -96,13 +96,13 @@ def test_the_oldest_come_first_without_an_order(db):
 
 @pytest.mark.parametrize("cursor", ["", "x", "é", "bm9uZQ", "W10", "WzEsMl0", 5, b"W10"])
 def test_what_is_no_cursor_is_refused(memory, cursor):
-    """Text that no page gave is an error that says what to give."""
+    """An invalid cursor is refused with an error that says what to pass."""
     with pytest.raises(ValidationError, match="give the `next` of a page"):
         memory.search_page(after=cursor)
 
 
 def test_a_cursor_of_another_order_is_refused(memory):
-    """A cursor belongs to its order; with another one it would begin anywhere."""
+    """A cursor of a search with another order is refused."""
     memory.add_leads(LEADS)
     cursor = memory.search_page(order_by="name", limit=1).next
     with pytest.raises(ValidationError, match=r"in another order; .* by -full_name, -id"):
@@ -139,7 +139,7 @@ ORDERED = [
 
 @pytest.fixture
 def filled(db: LeadDatabase) -> LeadDatabase:
-    """Enough leads for an index to be worth it, and the planner told so."""
+    """A store with enough leads, and current statistics, for the planner to use indexes."""
     db.add_leads(
         {
             "name": f"Lead {n}",
@@ -155,7 +155,7 @@ def filled(db: LeadDatabase) -> LeadDatabase:
 
 
 def plan_of(db: LeadDatabase, statement) -> str:
-    """What the database says it would do."""
+    """Return the database's query plan."""
     with db.session(read_only=True) as session:
         connection = session.connection()
         lite = connection.dialect.name == "sqlite"
@@ -168,7 +168,7 @@ def plan_of(db: LeadDatabase, statement) -> str:
 
 @pytest.mark.parametrize(("filters", "order_by", "index"), PLANS)
 def test_an_index_serves_each_search_by_a_usual_field(filled, filters, order_by, index):
-    """The query plan names the index; the table is not walked."""
+    """The query plan uses the index and does not scan the table."""
     plan = plan_of(filled, next(Keyset(filters, order_by, None).statements(10)))
     assert index in plan, plan
     assert not re.search(r"SCAN leads$|Seq Scan", plan, re.MULTILINE), plan
@@ -176,7 +176,7 @@ def test_an_index_serves_each_search_by_a_usual_field(filled, filters, order_by,
 
 @pytest.mark.parametrize(("order_by", "index"), ORDERED)
 def test_an_index_gives_each_page_in_order(filled, order_by, index):
-    """A page far inside begins in the index and is not sorted."""
+    """A page far into the result starts in the index and needs no sort."""
     page = filled.search_page(order_by=order_by, limit=3)
     statements = [Keyset(None, order_by, None).statements(10)]
     if page.next is not None:
@@ -189,7 +189,7 @@ def test_an_index_gives_each_page_in_order(filled, order_by, index):
 
 
 def test_a_search_by_two_fields_takes_the_better_index(tmp_path):
-    """After many leads were added, the planner knows which of two values is the rarer one."""
+    """After many leads were added, the planner uses the more selective of two indexes."""
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         db.add_leads(
             {"name": f"Lead {n}", "company": f"Acme {n // 5}", "status": f"stage {n % 3}"}

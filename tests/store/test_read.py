@@ -1,4 +1,4 @@
-"""Reading: pages, duplicates, numbers."""
+"""Reading: iteration, duplicates and statistics."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from leadlog.core.errors import ValidationError
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 5, 500])
 def test_all_leads_come_once_in_order_of_id(db, page_size):
-    """Whatever the page size, iteration gives each lead once."""
+    """Iteration yields each lead once, for any page size."""
     result = db.add_leads({"name": f"Lead {n}"} for n in range(5))
     found = [lead["id"] for lead in db.get_all_leads(page_size=page_size)]
     assert found == sorted(result.ids)
 
 
 def test_an_empty_store_has_no_leads(db):
-    """Iterating over nothing ends at once."""
+    """Iterating over an empty store yields nothing."""
     assert list(db.get_all_leads()) == []
     assert db.search_leads() == []
 
 
 def test_leads_may_change_while_they_are_iterated(db):
-    """Between two leads the same thread may write; what stays all the time comes once."""
+    """The same thread may write during an iteration; unaffected leads are yielded once."""
     ids = sorted(db.add_leads({"name": f"Lead {n}"} for n in range(10)).ids)
     seen = []
     for lead in db.get_all_leads(page_size=2):
@@ -38,7 +38,7 @@ def test_leads_may_change_while_they_are_iterated(db):
 
 
 def test_an_abandoned_iteration_holds_nothing(db):
-    """A loop that was left leaves no lock behind."""
+    """An abandoned iteration leaves no lock."""
     db.add_leads({"name": f"Lead {n}"} for n in range(10))
     leads = db.get_all_leads(page_size=2)
     next(leads)
@@ -49,13 +49,13 @@ def test_an_abandoned_iteration_holds_nothing(db):
 
 @pytest.mark.parametrize("size", [0, -5, "5", None])
 def test_a_bad_page_size_is_refused(db, size):
-    """A page has at least one lead."""
+    """A page size below 1 or of another type is refused."""
     with pytest.raises(ValidationError, match="page_size is"):
         list(db.get_all_leads(page_size=size))
 
 
 def test_duplicates_are_found_closest_first(db):
-    """Each lead that shares a key is found once, by its strongest one."""
+    """Each lead that shares a key is returned once, with its strongest key."""
     by_company = db.add_lead({"name": "Ada King", "company": "Acme"})
     by_address = db.add_lead({"name": "Ada King", "email": "ada@acme.example"})
     by_name = db.add_lead({"name": "Augusta", "email": "ada@acme.example"})
@@ -79,7 +79,7 @@ def test_duplicates_are_found_closest_first(db):
 
 
 def test_find_duplicates_tells_what_add_lead_would_do(db):
-    """At most one lead would be merged, and it is the one that add_lead returns."""
+    """At most one lead has would_merge, and it is the one that add_lead returns."""
     ada = db.add_lead({"name": "Ada", "email": "ada@acme.example"})
     bob = {"name": "Bob", "email": "ada@acme.example"}
     assert [lead["would_merge"] for lead in db.find_duplicates(bob)] == [False]
@@ -89,13 +89,13 @@ def test_find_duplicates_tells_what_add_lead_would_do(db):
 
 
 def test_a_lead_is_no_duplicate_of_itself(db):
-    """Asking with a lead of the store finds the others only."""
+    """A lead of the store is not returned as its own duplicate."""
     lead_id = db.add_lead({"name": "Ada", "email": "ada@acme.example"})
     assert db.find_duplicates(db.get_lead(lead_id)) == []
 
 
 def test_duplicates_can_be_asked_for_without_a_name(db):
-    """An address or a profile alone is enough to ask with."""
+    """An address or a profile alone is enough for find_duplicates."""
     lead_id = db.add_lead({"name": "Ada", "email": "ada@acme.example"})
     assert [lead["id"] for lead in db.find_duplicates({"email": "ada@acme.example"})] == [lead_id]
     assert db.find_duplicates({"title": "CTO"}) == []
@@ -104,7 +104,7 @@ def test_duplicates_can_be_asked_for_without_a_name(db):
 
 
 def test_the_numbers_of_a_store(db, clock):
-    """stats counts what is there, today by UTC, and measures the size."""
+    """stats counts the leads, those of today by UTC, and the size."""
     empty = db.stats()
     assert empty.pop("database_size_mb") > 0
     assert empty == {

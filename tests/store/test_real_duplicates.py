@@ -26,7 +26,7 @@ def pairs_of(groups):
 
 @pytest.mark.skipif(not FILE, reason="set DUPLICATES_CSV to a file of people with clusters")
 def test_no_merge_is_false_and_the_recall_is_told(capsys):
-    """Precision of automatic merges is 1.000; their recall, and that of suggestions, is printed."""
+    """Automatic merges have precision 1.000; their recall and that of suggestions is printed."""
     with Path(FILE).open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     clusters, merged = defaultdict(set), defaultdict(set)

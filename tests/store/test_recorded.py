@@ -1,4 +1,4 @@
-"""What the records of the store's calls say."""
+"""The log records of the store's calls."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ADA = {"name": "Ada Lovelace", "company": "Acme", "email": "ada@acme.example"}
 
 @pytest.fixture
 def recorded(url: str) -> Iterator[LeadDatabase]:
-    """An empty store on each database, whose calls are recorded."""
+    """An empty store on each database, with capture."""
     with LeadDatabase(url) as store:
         yield store
 
 
 @pytest.fixture
 def operations(logged):
-    """The records of all calls so far."""
+    """A function that returns the records of all calls so far."""
 
     def read():
         leadlog.flush()
@@ -35,7 +35,7 @@ def operations(logged):
 
 
 def test_every_call_is_one_record_that_says_what_it_did(recorded, operations):
-    """Each method leaves one record with its outcome and the number of leads it concerned."""
+    """Each method writes one record with its outcome and the number of leads."""
     ada = recorded.add_lead(ADA)
     recorded.add_lead(ADA)
     recorded.add_lead({**ADA, "title": "Countess"})
@@ -80,7 +80,7 @@ def test_every_call_is_one_record_that_says_what_it_did(recorded, operations):
 
 
 def test_a_duplicate_says_what_it_matched_on_and_what_was_done(recorded, operations):
-    """New, updated, and created beside a lead that may be the same are told apart."""
+    """New leads, updates and leads created next to a possible duplicate are distinguished."""
     recorded.add_lead(ADA)
     recorded.add_lead({"name": "ADA LOVELACE", "company": "Acme Inc", "phone": "555"})
     recorded.add_lead({"name": "Bob", "email": ADA["email"]})
@@ -124,7 +124,7 @@ def test_each_batch_is_one_record_that_counts_its_leads(recorded, operations):
 
 
 def test_an_iterable_that_fails_is_recorded_beside_its_batches(recorded, operations, logged):
-    """The batches before have their records, and the error of the caller's iterable has one."""
+    """Earlier batches have their records, and the error of the iterable has its own."""
 
     def leads():
         yield from ({"name": f"Lead {number}"} for number in range(3))
@@ -142,7 +142,7 @@ def test_an_iterable_that_fails_is_recorded_beside_its_batches(recorded, operati
 
 
 def test_changes_are_recorded_with_old_and_new_values(recorded, operations):
-    """An update says what it changed, a get which lead it read."""
+    """An update's record has old and new values; a get's record has the lead's id."""
     lead_id = recorded.add_lead({**ADA, "Index": 1})
     recorded.update_lead(lead_id, {"title": "Countess", "Segment": "A"})
     recorded.get_lead(lead_id)
@@ -161,7 +161,7 @@ def test_changes_are_recorded_with_old_and_new_values(recorded, operations):
 
 
 def test_a_call_costs_few_statements(recorded, operations):
-    """Adding looks keys up, claims them and inserts; getting selects; changing reads first.
+    """Adding looks up keys, claims them and inserts; getting selects; changing reads first.
 
     Deleting also takes away the link with Airtable.
     """
@@ -175,7 +175,7 @@ def test_a_call_costs_few_statements(recorded, operations):
 
 
 def test_a_refused_lead_is_recorded_with_its_error(recorded, operations, logged):
-    """A failed call has its record and an error with the same operation_id."""
+    """A failed call has a record, and an error with the same operation_id."""
     with pytest.raises(ValidationError):
         recorded.add_lead({"company": "Acme"})
     (record,) = operations()
@@ -187,7 +187,7 @@ def test_a_refused_lead_is_recorded_with_its_error(recorded, operations, logged)
 
 
 def test_a_database_error_is_raised_and_recorded(recorded, operations, logged):
-    """What the database refuses reaches the caller and the log, whatever the method."""
+    """A database error is raised and logged, in every method."""
     with recorded.session() as session:
         for table in ("lead_key", "lead_merge"):
             session.execute(text(f"DROP TABLE {table}"))
@@ -217,7 +217,7 @@ def test_a_database_error_is_raised_and_recorded(recorded, operations, logged):
 
 
 def test_the_records_of_racing_threads_add_up_to_the_table(recorded, operations):
-    """However adds race, the log says of each lead once that it was created."""
+    """With racing threads, the log records the creation of each lead exactly once."""
     people = [{"name": f"Ada{n}", "email": f"ada{n}@acme.example"} for n in range(20)]
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: [recorded.add_lead(lead) for lead in people], range(6)))

@@ -1,4 +1,4 @@
-"""Searching, held against a plain filter over the same leads."""
+"""Searching, compared with a plain Python filter over the same leads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FIELDS = {
 
 
 def small(text):
-    """Without regard to the case of A to Z only."""
+    """Return a text with A to Z in lower case."""
     return "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in text)
 
 
@@ -59,7 +59,7 @@ ORACLE = {
 
 @st.composite
 def conditions(draw, field):
-    """A value, or operators that suit the field, with values."""
+    """A value, or operators with values that suit the field."""
     values = FIELDS[field]
     some = values.filter(lambda value: value is not None)
     known = {
@@ -116,7 +116,7 @@ def ordered(leads, order_by):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(search=searches())
 def test_a_search_finds_what_a_plain_filter_finds(db, search):
-    """Any filters, order, limit and offset give what Python would over the same leads."""
+    """Any filters, order, limit and offset give the same result as Python."""
     if db.stats()["total_leads"] == 0:
         assert db.add_leads(LEADS).created == len(LEADS)
     everybody = list(db.get_all_leads())
@@ -162,12 +162,12 @@ def names(leads):
     ],
 )
 def test_filters(some, filters, found):
-    """Values are read as they are stored: stripped, blank as None, dates from ISO text."""
+    """Filter values are parsed like stored ones: stripped, blank as None, dates from ISO text."""
     assert sorted(names(some.search_leads(filters))) == found
 
 
 def test_a_search_gives_a_hundred_leads_unless_told(memory):
-    """The limit keeps a careless search small; None lifts it."""
+    """The default limit is 100; None removes it."""
     memory.add_leads({"name": f"Lead {n}"} for n in range(120))
     assert len(memory.search_leads()) == 100
     assert len(memory.search_leads(limit=None)) == 120
@@ -188,7 +188,7 @@ def test_a_search_gives_a_hundred_leads_unless_told(memory):
     ],
 )
 def test_a_name_that_is_not_known_is_refused_with_the_closest(some, filters, message):
-    """A field or an operator that there is not never becomes SQL; the closest name is told."""
+    """An unknown field or operator is refused, with the closest name suggested."""
     with pytest.raises(UnknownFieldError, match=message):
         some.search_leads(filters)
     with pytest.raises(ValueError, match="unknown"):
@@ -214,14 +214,14 @@ def test_a_name_that_is_not_known_is_refused_with_the_closest(some, filters, mes
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused(some, search, message):
-    """What a filter, a limit or an order cannot have is an error that names it."""
+    """An invalid filter, limit or order is refused with an error that names it."""
     with pytest.raises(ValidationError, match=message):
         some.search_leads(**search)
 
 
 @pytest.mark.parametrize("order_by", ["nam", "--name", "", ["name", "nam"], [None]])
 def test_an_order_by_something_unknown_is_refused(some, order_by):
-    """Only fields can be sorted by."""
+    """Sorting by an unknown field is refused."""
     if order_by == "":
         order_by = [""]
     with pytest.raises(UnknownFieldError, match="unknown field"):

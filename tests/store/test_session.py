@@ -1,4 +1,4 @@
-"""The session that the store lends."""
+"""The SQLAlchemy session that the store lends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from leadlog.leads.store import Lead, LeadDatabase
 
 
 def test_a_session_commits_at_its_end(db):
-    """What is done in the block is there afterwards."""
+    """Changes made in the block are committed at its end."""
     lead_id = db.add_lead({"name": "Ada"})
     with db.session() as session:
         session.get_one(Lead, lead_id).title = "CTO"
@@ -21,7 +21,7 @@ def test_a_session_commits_at_its_end(db):
 
 
 def test_a_session_rolls_back_on_error(db):
-    """An exception in the block undoes all of it and is raised."""
+    """An exception in the block rolls everything back and is raised."""
     lead_id = db.add_lead({"name": "Ada"})
 
     def fail():
@@ -36,20 +36,20 @@ def test_a_session_rolls_back_on_error(db):
 
 
 def test_a_database_error_is_raised_as_it_is(db):
-    """What the database refuses is SQLAlchemy's error, and the store works on."""
+    """A database error is raised as SQLAlchemy's exception, and the store remains usable."""
     with pytest.raises(IntegrityError), db.session() as session:
         session.add(Lead(id="1"))
     assert db.add_lead({"name": "Ada"})
 
 
 def test_a_key_of_nobody_is_refused(db):
-    """Foreign keys are enforced, at COMMIT at the latest."""
+    """Foreign keys are enforced, at the latest at COMMIT."""
     with pytest.raises(IntegrityError), db.session() as session:
         session.execute(text("INSERT INTO lead_key VALUES ('email', 'a@b.example', 'nobody')"))
 
 
 def test_a_read_only_session_cannot_write(db):
-    """The database refuses writes of any kind, and allows them again afterwards."""
+    """The database refuses every write in a read-only session, and allows writes afterwards."""
     lead_id = db.add_lead({"name": "Ada"})
 
     def write():
@@ -67,7 +67,7 @@ def test_a_read_only_session_cannot_write(db):
 
 
 def test_a_read_only_session_sees_one_state(tmp_path):
-    """What others commit meanwhile is not seen, and nobody waits."""
+    """Commits of others are not visible in a read-only session, and it blocks nobody."""
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         with db.session(read_only=True) as session:
             count = select(Lead.id)
@@ -78,7 +78,7 @@ def test_a_read_only_session_sees_one_state(tmp_path):
 
 
 def test_a_thread_that_would_wait_for_itself_is_told(tmp_path):
-    """Writing beside an open session of the same thread is an error at once, not a hang."""
+    """A write during the same thread's open session raises at once instead of hanging."""
     for database in (tmp_path / "leads.db", ":memory:"):
         with LeadDatabase(database, capture=False) as db:
             with db.session(), pytest.raises(StoreError, match="use the open session for it"):
@@ -93,7 +93,7 @@ def test_a_thread_that_would_wait_for_itself_is_told(tmp_path):
 
 
 def test_other_threads_wait_for_a_session(url):
-    """A write of another thread comes after the session's, and loses nothing."""
+    """A write of another thread waits for the session to end, and loses nothing."""
     with LeadDatabase(url, capture=False) as db:
         lead_id = db.add_lead({"name": "Ada", "n": 0})
         inside = threading.Event()

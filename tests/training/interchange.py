@@ -1,4 +1,4 @@
-"""Hugging Face's `datasets` and mlcroissant load what is written; run by `make learn-evidence`."""
+"""Hugging Face's `datasets` and mlcroissant load a data set; run by `make learn-evidence`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PARTS = ("train", "calibration", "test")
 
 @pytest.fixture
 def made(tmp_path):
-    """A data set."""
+    """The folder of a data set."""
     log = write(tmp_path / "log", runs(1_500, seed=50))
     return write_dataset(log, tmp_path / "data", "failed")
 
 
 def test_datasets_loads_the_three_parts_offline(made, tmp_path, monkeypatch):
-    """`load_dataset(DIR)` finds the splits by the card, with no network."""
+    """`load_dataset(DIR)` finds the splits by the card, without a network."""
     monkeypatch.setitem(os.environ, "HF_HUB_OFFLINE", "1")
     monkeypatch.setitem(os.environ, "HF_HOME", str(tmp_path / "cache"))
     datasets = pytest.importorskip("datasets", reason="run by `make learn-evidence`")
@@ -32,7 +32,7 @@ def test_datasets_loads_the_three_parts_offline(made, tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")
 def test_mlcroissant_accepts_the_description_and_reads_the_records(made):
-    """The JSON-LD is valid Croissant, and its hashes and columns lead to the rows."""
+    """The JSON-LD is valid Croissant, and its hashes and columns match the files."""
     mlcroissant = pytest.importorskip("mlcroissant", reason="run by `make learn-evidence`")
     described = mlcroissant.Dataset(jsonld=str(made.directory / "croissant.json"))
     assert not described.metadata.ctx.issues.errors

@@ -1,4 +1,4 @@
-"""Logs with runs of every kind, made from a seed: with rules that a model could find, or none."""
+"""Generates logs with runs of every kind from a seed, with or without a learnable rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPERATIONS = ("add_lead", "get_lead", "update_lead", "search_leads", "Deal.updat
 
 
 def record(log_type: str, ended_us: int, event_id: str, session: str) -> dict[str, Any]:
-    """A record of a kind with its envelope."""
+    """Return a record of a log type with its envelope."""
     return {
         **shape.blank(log_type),
         "timestamp": format_us(ended_us),
@@ -46,7 +46,7 @@ def operation(
     rate: float | None = None,
     extra: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A database_operation."""
+    """Return a database_operation record."""
     one = record("database_operation", started_us + round(ms * 1000), f"{number:030x}", session)
     entity, _, verb = name.rpartition(".")
     one["operation_details"] |= {
@@ -78,15 +78,15 @@ def runs(
     session_length: int = 12,
     label_in_extra: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Runs that overlap each other, in the order of their beginning.
+    """Yield overlapping runs, in the order of their start.
 
     Args:
-        count: How many operations.
-        seed: Another one, other runs.
-        step_us: Between two beginnings, on average.
-        failing: The chance that the run of a number fails.
-        session_length: Operations in one session.
-        label_in_extra: Copy what became of the run into `extra`.
+        count: Number of operations.
+        seed: Seed of the generator.
+        step_us: Mean time between two starts, in microseconds.
+        failing: Returns the probability that the run with a number fails.
+        session_length: Number of operations per session.
+        label_in_extra: Whether to copy the outcome of a run into `extra`.
     """
     chance = random.Random(seed)
     at = START
@@ -132,7 +132,7 @@ def runs(
 
 
 def write(root: Path, records: Iterator[dict[str, Any]]) -> Path:
-    """Write records where the log would have them, in the order of their ends."""
+    """Write records to the log's files, in the order of their ends."""
     files: dict[Path, list[tuple[str, bytes]]] = {}
     for one in records:
         path = root / CATEGORIES[one["log_type"]] / f"{one['timestamp'][:10]}.jsonl"

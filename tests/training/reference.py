@@ -1,4 +1,4 @@
-"""Features and labels computed again in plain Python, run by run, from what had ended by then."""
+"""A plain-Python reference for features and labels, computed run by run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from leadlog.core.clock import parse
 
 @dataclass
 class Run:
-    """A run, read from its record by hand."""
+    """A run, parsed from its record."""
 
     event_id: str
     name: str
@@ -26,7 +26,7 @@ class Run:
 
 
 def read(records: Iterable[dict[str, Any]]) -> list[Run]:
-    """The runs of records, labelled for the target `failed`."""
+    """Return the runs of records, labelled for the target `failed`."""
     found = []
     for one in records:
         ended = parse(one["timestamp"])
@@ -64,7 +64,7 @@ def _mean(pairs: Sequence[tuple[float | None, float]]) -> float | None:
 
 
 def features(run: Run, log: Sequence[Run]) -> dict[str, Any]:
-    """The features of a run, of a log in the order of its ends."""
+    """Return the features of a run from a log in the order of its ends."""
     past = [one for one in log if one.ended < run.started]
     same = [one for one in past if one.name == run.name]
     mine = [one for one in past if one.session == run.session]

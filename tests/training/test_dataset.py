@@ -1,4 +1,4 @@
-"""`leadlog dataset`: the same bytes from the same log, readable by others, checked, and stale."""
+"""`leadlog dataset`: reproducible bytes, interoperability, checks and staleness."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("target", ["slow", "failed", "duration"])
 def test_the_same_log_gives_the_same_bytes(log, tmp_path, target):
-    """Two runs write the same files, hash by hash."""
+    """Two runs write the same files, compared by hash."""
     one, two = (write_dataset(log, tmp_path / name, target) for name in ("one", "two"))
     assert _hashes(one.directory) == _hashes(two.directory)
     assert one.version == two.version == _hashes(one.directory)["manifest.json"]
 
 
 def test_another_form_of_the_log_gives_the_same_bytes(tmp_path):
-    """Compressed and sealed days say the same as their lines did."""
+    """Compressed and sealed days yield the same data set as plain lines."""
     records = list(runs(1_200, seed=21, step_us=100_000_000))
     log = write(tmp_path / "log", iter(records))
     before = write_dataset(log, tmp_path / "data", "failed")
@@ -86,7 +86,7 @@ def test_other_programs_load_it(log, tmp_path):
 
 
 def test_the_command_writes_and_checks(log, tmp_path):
-    """`leadlog dataset` writes, `leadlog dataset check` says that all is well."""
+    """`leadlog dataset` writes a data set, and `leadlog dataset check` finds no problem."""
     made = run("dataset", "-o", tmp_path / "data", "--directory", log, "--json")
     assert made.exit_code == 0, made.output
     assert json.loads(made.stdout)["target"]["name"] == "slow"
@@ -96,7 +96,7 @@ def test_the_command_writes_and_checks(log, tmp_path):
 
 
 def test_a_window_holds_only_what_is_in_it(log, tmp_path):
-    """--from and --to bound the examples; features see what was before."""
+    """--from and --to limit the examples; features still use earlier runs."""
     made = write_dataset(
         log,
         tmp_path / "data",
@@ -111,7 +111,7 @@ def test_a_window_holds_only_what_is_in_it(log, tmp_path):
 
 
 def test_changed_files_are_found(log, tmp_path):
-    """A file that is not the one of the manifest is named."""
+    """A file that differs from the manifest is reported by name."""
     made = write_dataset(log, tmp_path / "data", "failed")
     path = made.directory / "test.parquet"
     content = bytearray(path.read_bytes())
@@ -123,7 +123,7 @@ def test_changed_files_are_found(log, tmp_path):
 
 
 def test_a_column_that_is_not_allowed_is_found(log, tmp_path):
-    """Somebody who adds a column, hashes and all, is told that it is not in the allow-list."""
+    """An added column is reported even if the hashes were adapted."""
     made = write_dataset(log, tmp_path / "data", "failed")
     path = made.directory / "train.parquet"
     table = pq.read_table(path)
@@ -136,7 +136,7 @@ def test_a_column_that_is_not_allowed_is_found(log, tmp_path):
 
 
 def test_an_erasure_makes_it_stale(tmp_path):
-    """Once a person was erased from the log, the data set of before is stale; a new one is not."""
+    """After an erasure from the log an existing data set is stale, and a new one is not."""
     log = write(tmp_path / "log", runs(1_500, seed=22, step_us=100_000_000))
     made = write_dataset(log, tmp_path / "data", "failed")
     assert check_dataset(made.directory, log)["stale"] == []
@@ -152,7 +152,7 @@ def test_an_erasure_makes_it_stale(tmp_path):
 
 
 def test_a_log_that_grew_does_not_make_it_stale(tmp_path):
-    """New days leave a data set as good as it was; changed ones do not."""
+    """New days do not make a data set stale; changed days do."""
     records = list(runs(2_000, seed=23, step_us=100_000_000))
     log = write(tmp_path / "log", iter(records[:1_500]))
     made = write_dataset(log, tmp_path / "data", "failed")
@@ -174,7 +174,7 @@ def test_a_log_that_grew_does_not_make_it_stale(tmp_path):
     ],
 )
 def test_bad_arguments_are_told(log, tmp_path, monkeypatch, arguments, said):
-    """What is wrong is named, and the exit code is that of a wrong call."""
+    """An invalid argument is named, with the exit code of a usage error."""
     monkeypatch.chdir(tmp_path)
     shown = run("dataset", *arguments, "--directory", log)
     assert shown.exit_code == 2
@@ -182,7 +182,7 @@ def test_bad_arguments_are_told(log, tmp_path, monkeypatch, arguments, said):
 
 
 def test_a_folder_with_other_things_is_left_alone(log, tmp_path):
-    """Nothing is written among files that are not a data set's."""
+    """A folder with other files is refused, and nothing is written."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all my work")
     with pytest.raises(TrainingError, match=r"thesis\.txt"):
@@ -191,14 +191,14 @@ def test_a_folder_with_other_things_is_left_alone(log, tmp_path):
 
 
 def test_too_few_runs_are_told(tmp_path):
-    """A log without enough examples says how many there are and are needed."""
+    """The error states the number of examples found and needed."""
     log = write(tmp_path / "log", runs(60, seed=24))
     with pytest.raises(TrainingError, match="90 are needed"):
         write_dataset(log, tmp_path / "data", "failed")
 
 
 def test_one_session_over_all_is_told(tmp_path):
-    """Where one session spans the log nothing can be split by it, and the remedy is named."""
+    """If one session spans the whole log, no split is possible, and the remedy is named."""
     log = write(tmp_path / "log", runs(1_000, seed=25, session_length=10_000))
     with pytest.raises(TrainingError, match="`groups=`"):
         write_dataset(log, tmp_path / "data", "failed")
@@ -207,7 +207,7 @@ def test_one_session_over_all_is_told(tmp_path):
 
 
 def test_an_objective_is_the_limit_of_slow(log, tmp_path):
-    """With an objective, slow is what takes longer, from the first run on."""
+    """With an objective, slow means longer than it, from the first run on."""
     made = write_dataset(log, tmp_path / "data", "slow", objective_ms=50.0)
     own = write_dataset(log, tmp_path / "own", "slow")
     assert made.manifest["dropped"]["unlabelled"] < own.manifest["dropped"]["unlabelled"]

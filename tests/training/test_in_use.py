@@ -1,4 +1,4 @@
-"""Models and baselines at work: drift in `leadlog health`, times expected, anomalies."""
+"""Models and baselines in use: drift in `leadlog health`, expected durations, anomalies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(*arguments: object):
 
 
 def changing(count: int, seed: int, *, first: int = 0, turned: bool = False, factor: float = 1.0):
-    """Runs of which one operation fails often by day; turned, the other ones by turns."""
+    """Return runs of which one operation fails often by day; if turned, the others in turn."""
     chance = random.Random(seed)
     for number in range(first, first + count):
         name = OPERATIONS[chance.randrange(len(OPERATIONS))]
@@ -62,7 +62,7 @@ def watched(tmp_path_factory) -> Path:
 
 
 def after(tmp_path: Path, watched: Path, records: list) -> tuple[Path, int]:
-    """The log with more runs and its model; and the time after them."""
+    """Return the log extended by more runs, with its model, and the time after them."""
     log = write(tmp_path / "log", iter([*changing(5_000, 60), *records]))
     model = log / "models" / "failed"
     model.mkdir(parents=True)
@@ -71,7 +71,7 @@ def after(tmp_path: Path, watched: Path, records: list) -> tuple[Path, int]:
 
 
 def test_a_model_that_still_fits_is_ok(watched, tmp_path):
-    """Days like those that it learned from give scores like those of its test."""
+    """Days like the training data yield scores like those on the test part."""
     log, now = after(tmp_path, watched, list(changing(2_000, 61, first=5_000)))
     (check,) = model_checks(log, now=now)
     assert (check.name, check.state) == ("model_failed", "ok")
@@ -81,7 +81,7 @@ def test_a_model_that_still_fits_is_ok(watched, tmp_path):
 
 
 def test_a_model_that_fits_no_more_is_a_warning(watched, tmp_path):
-    """When other operations begin to fail, the realised Brier score tells."""
+    """If other operations begin to fail, the realised Brier score causes a warning."""
     log, now = after(tmp_path, watched, list(changing(2_000, 62, first=5_000, turned=True)))
     (check,) = model_checks(log, now=now)
     assert check.state == "warning"
@@ -90,7 +90,7 @@ def test_a_model_that_fits_no_more_is_a_warning(watched, tmp_path):
 
 
 def test_features_that_moved_are_a_warning(watched, tmp_path):
-    """Durations ten times as long move the features, though failures are foretold as before."""
+    """Tenfold durations shift the features and cause a warning, even with good predictions."""
     log, now = after(tmp_path, watched, list(changing(2_000, 63, first=5_000, factor=10)))
     (check,) = model_checks(log, now=now)
     assert check.state == "warning"
@@ -99,7 +99,7 @@ def test_features_that_moved_are_a_warning(watched, tmp_path):
 
 
 def test_health_has_the_check_where_a_model_stands(watched, tmp_path, monkeypatch):
-    """`leadlog health --only models` says what the function says, and refuses a changed model."""
+    """`leadlog health --only models` agrees with the function and refuses a changed model."""
     shown = run("health", "--only", "models", "--directory", watched, "--json", "--timeout", "60")
     found = {one["name"]: one for one in json.loads(shown.stdout)["checks"]}
     assert found["model_failed"]["state"] == "unknown"  # nothing has run since
@@ -114,7 +114,7 @@ def test_health_has_the_check_where_a_model_stands(watched, tmp_path, monkeypatc
 
 
 def test_stability_is_zero_for_the_same_and_large_for_others():
-    """The index of the training data itself is near 0, of shifted data above 0.25."""
+    """The index of the training data is near 0, that of shifted data above 0.25."""
     chance = np.random.default_rng(1)
     values = chance.normal(size=20_000)
     reference = {
@@ -127,7 +127,7 @@ def test_stability_is_zero_for_the_same_and_large_for_others():
 
 
 def duration_model(path: Path, ms: float) -> None:
-    """A model of durations that says the same of every run, and twice that at most."""
+    """Write a model that predicts the same duration for every run, and at most twice that."""
     target = target_named("duration")
     path.mkdir(parents=True)
     leaf = lambda value: [{"value": math.log(value)}]  # noqa: E731
@@ -143,7 +143,7 @@ def duration_model(path: Path, ms: float) -> None:
 
 
 def test_a_migration_says_how_long_it_is_expected_to_take(tmp_path, monkeypatch):
-    """With its interval, where a model stands; nothing where none does."""
+    """A migration shows its expected duration with an interval if there is a model."""
     monkeypatch.chdir(tmp_path)
     Path("leads.json").write_text(json.dumps([{"name": "Ana", "email": "ana@acme.example"}]))
     shown = run("migrate", "leads.json")
@@ -157,7 +157,7 @@ def test_a_migration_says_how_long_it_is_expected_to_take(tmp_path, monkeypatch)
 
 
 def slow_ones(seed: int = 70):
-    """Five weeks of runs, nightly ones longer; and the numbers of those that are made unusual."""
+    """Return five weeks of runs, longer at night, and the numbers of planted anomalies."""
     chance = random.Random(seed)
     made = []
     for day in range(20):
@@ -176,7 +176,7 @@ def slow_ones(seed: int = 70):
 
 
 def test_runs_that_are_unusual_for_their_hour_are_found(tmp_path):
-    """What is usual at night is an anomaly by day; nothing else is one."""
+    """A duration usual at night is an anomaly by day; nothing else is reported."""
     records, unusual = slow_ones()
     log = write(tmp_path / "log", iter(records))
     found = anomalies(
@@ -203,7 +203,7 @@ def test_runs_that_are_unusual_for_their_hour_are_found(tmp_path):
 
 
 def test_anomalies_see_nothing_that_came_later(tmp_path):
-    """A day's anomalies are the same from a log that ends with that day."""
+    """A day's anomalies do not change when later runs are added."""
     records, _ = slow_ones(71)
     window = {"since": format_us(START + 16 * DAY_US), "until": format_us(START + 17 * DAY_US)}
     whole = anomalies(write(tmp_path / "whole", iter(records)), limit=2.0, **window)

@@ -1,4 +1,4 @@
-"""What a model may see of a run is what was known when the run began, and nothing else."""
+"""Features of a run contain only what was known when the run began."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CUTS = 1_000 if os.environ.get("SOAK") else 60
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory) -> Path:
-    """A log whose runs overlap."""
+    """A log with overlapping runs."""
     return write(tmp_path_factory.mktemp("overlapping") / "log", runs(2_000, seed=3))
 
 
@@ -37,7 +37,7 @@ def _rows(table: Any) -> list[dict[str, Any]]:
 
 
 def test_features_from_a_log_cut_at_their_beginning_are_those_of_the_whole_log(log):
-    """Of random runs, each feature is the same when nothing later is known; 1,000 in a soak."""
+    """Features of random runs are the same without later records; 1,000 runs in a soak."""
     target = target_named("failed")
     names = [one.name for one in FEATURES]
     with runs_engine(log) as engine:
@@ -73,7 +73,7 @@ def test_features_from_a_log_cut_at_their_beginning_are_those_of_the_whole_log(l
 
 
 def test_a_log_whose_lines_are_cut_gives_the_same_features(tmp_path):
-    """Cut files, as they were on the disk when the run began, say the same as the whole ones."""
+    """Files truncated at the start of a run yield the same features as complete files."""
     records = list(runs(600, seed=4))
     whole = write(tmp_path / "whole", iter(records))
     target = target_named("failed")
@@ -106,7 +106,7 @@ def test_a_log_whose_lines_are_cut_gives_the_same_features(tmp_path):
 
 @pytest.mark.parametrize("rate", [None, 0.25])
 def test_features_are_those_that_plain_python_finds(tmp_path, rate):
-    """Of over 1,000 runs, SQL says what a loop says that sees only what had ended by then."""
+    """For over 1,000 runs, SQL and a plain loop over ended runs give the same features."""
     records = list(runs(1_100, seed=5))
     if rate is not None:
         chance = random.Random(9)
@@ -133,7 +133,7 @@ def test_features_are_those_that_plain_python_finds(tmp_path, rate):
 
 
 def test_a_label_that_was_copied_into_extra_never_gets_in(tmp_path):
-    """The data set of a log with the answer in `extra` is the one of a log without it."""
+    """A label copied into `extra` does not change the data set."""
     plain = write(tmp_path / "plain", runs(1_500, seed=6))
     telling = write(tmp_path / "telling", runs(1_500, seed=6, label_in_extra=True))
     for name in ("plain", "telling"):
@@ -144,7 +144,7 @@ def test_a_label_that_was_copied_into_extra_never_gets_in(tmp_path):
 
 
 def test_only_the_allow_list_is_in_the_files(tmp_path):
-    """Every column is a feature of the target, or one of the four that are none."""
+    """Every column is a feature of the target or one of the four other columns."""
     log = write(tmp_path / "log", runs(4_000, seed=13))
     for target in TARGETS:
         if target.name == "throttled":
@@ -157,7 +157,7 @@ def test_only_the_allow_list_is_in_the_files(tmp_path):
 
 
 def test_nothing_personal_is_in_what_is_written(tmp_path):
-    """No lead, session or event id is in any file, nor an operation that is named like a person."""
+    """No file contains a lead, session or event id, or an operation named like a person."""
     records = list(runs(1_500, seed=7))
     for number, one in enumerate(records):
         if one["log_type"] == "database_operation" and number % 9 == 0:
@@ -176,7 +176,7 @@ def test_nothing_personal_is_in_what_is_written(tmp_path):
 
 
 def test_parts_share_nothing_and_are_an_embargo_apart(tmp_path):
-    """No session or lead is in two parts, and no run of one was going when the next began."""
+    """No session or lead spans two parts, and no run overlaps the next part."""
     records = list(runs(2_000, seed=8))
     operations = [one for one in records if one["log_type"] == "database_operation"]
     for one in operations[::150]:
@@ -203,7 +203,7 @@ def test_parts_share_nothing_and_are_an_embargo_apart(tmp_path):
 
 
 def test_a_sampled_log_has_the_rate_of_the_whole(tmp_path):
-    """One success in ten was kept, and every failure; by weight the rate is the true one."""
+    """With one success in ten kept, the weighted failure rate is the true one."""
     chance = random.Random(11)
     whole = [
         one
@@ -236,7 +236,7 @@ def test_a_sampled_log_has_the_rate_of_the_whole(tmp_path):
 
 
 def test_users_errors_have_no_label(tmp_path):
-    """A lead that was refused for its own sake is neither a failure nor a success to learn."""
+    """A lead refused for its own data counts neither as a failure nor as a success."""
     records = [one for one in runs(1_500, seed=12) if one["log_type"] == "database_operation"]
     failed = [one for one in records if not one["operation_details"]["success"]]
     for one in failed[: len(failed) // 2]:

@@ -1,4 +1,4 @@
-"""`leadlog learn` publishes a model where it earns its place, and the scorer says what it says."""
+"""`leadlog learn` publishes a model only if it beats the baselines; the scorer agrees with it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(*arguments: object):
 
 
 def chance_of_failure(name: str, hour: float) -> float:
-    """The planted rule: two operations fail in the afternoon, one at night."""
+    """Return the planted rule: two operations fail in the afternoon, one at night."""
     if name in {"update_lead", "Deal.update"} and 12 <= hour < 20:
         return 0.6
     if name == "search_leads" and hour < 6:
@@ -49,7 +49,7 @@ def chance_of_failure(name: str, hour: float) -> float:
 
 
 def planted(count: int, seed: int):
-    """Runs that fail by the planted rule."""
+    """Yield runs that fail by the planted rule."""
     chance = random.Random(seed)
     at = START
     for number in range(count):
@@ -69,7 +69,7 @@ def planted(count: int, seed: int):
 
 @pytest.fixture(scope="module")
 def signal(tmp_path_factory) -> Path:
-    """A log in which failures follow the planted rule, and its data set."""
+    """A log in which failures follow the planted rule, with its data set."""
     folder = tmp_path_factory.mktemp("signal")
     log = write(folder / "log", planted(14_000, 31))
     write_dataset(log, folder / "data", "failed")
@@ -78,14 +78,14 @@ def signal(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def learned(signal) -> Path:
-    """The model of the planted rule, where other commands look for it."""
+    """The model of the planted rule, in the folder where other commands expect it."""
     folder = signal / "log" / "models" / "failed"
     assert learn(signal / "data", folder).published
     return folder
 
 
 def test_a_planted_signal_is_found(signal, learned):
-    """Its PR-AUC is 95 % of the best that is possible and more, and it is calibrated."""
+    """The PR-AUC reaches at least 95 % of the optimum, and the model is calibrated."""
     report = json.loads((learned / "report.json").read_text())
     test = pq.read_table(signal / "data" / "test.parquet")
     true = np.array(
@@ -106,7 +106,7 @@ def test_a_planted_signal_is_found(signal, learned):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_shuffled_labels_give_no_model(signal, seed):
-    """Where there is nothing to learn, the answer is no model, with the reasons."""
+    """With shuffled labels no model is published, and the reasons are given."""
     manifest, version = read_manifest(signal / "data")
     chance = np.random.default_rng(seed)
     shuffled = {}
@@ -123,11 +123,11 @@ def test_shuffled_labels_give_no_model(signal, seed):
 
 
 def test_no_model_is_an_exit_code_of_its_own(tmp_path):
-    """Without a signal `leadlog learn` exits with 1, says why, writes a report and no model."""
+    """Without a signal `leadlog learn` exits with 1, and writes a report but no model."""
     log = write(tmp_path / "log", runs(1_500, seed=32))
     write_dataset(log, tmp_path / "data", "failed")
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "model.json").write_text("{}")  # one of before
+    (tmp_path / "model" / "model.json").write_text("{}")  # a model of an earlier run
     shown = run("learn", tmp_path / "data", "-o", tmp_path / "model")
     assert shown.exit_code == 1
     assert "no model: its" in shown.stdout
@@ -141,7 +141,7 @@ def test_no_model_is_an_exit_code_of_its_own(tmp_path):
 
 
 def test_the_same_data_gives_the_same_model(signal, learned, tmp_path):
-    """Byte for byte, report and all."""
+    """Training twice yields the same bytes, including the report."""
     shown = run("learn", signal / "data", "-o", tmp_path / "again", "--json")
     assert shown.exit_code == 0, shown.output
     for name in ("model.json", "report.json", "report.html"):
@@ -150,7 +150,7 @@ def test_the_same_data_gives_the_same_model(signal, learned, tmp_path):
 
 @pytest.mark.parametrize("missing", [0.0, 0.2])
 def test_the_scorer_says_what_lightgbm_says(signal, missing):
-    """Trees of numbers and categories, with and without missing values, give the same sums."""
+    """The scorer equals LightGBM for numbers, categories and missing values."""
     target = target_named("failed")
     manifest, _ = read_manifest(signal / "data")
     operations = [*manifest["operations"], "other"]
@@ -175,7 +175,7 @@ def test_the_scorer_says_what_lightgbm_says(signal, missing):
 
 
 def test_a_tampered_model_is_refused(learned, tmp_path):
-    """One changed leaf, and neither function nor command uses it."""
+    """A model with one changed leaf is refused by the function and the command."""
     document = json.loads((learned / "model.json").read_text())
     node = document["model"]["trees"]["label"][0]
     while "value" not in node:
@@ -198,13 +198,13 @@ def test_a_tampered_model_is_refused(learned, tmp_path):
     ],
 )
 def test_trees_are_numbers_and_nothing_else(trees):
-    """Text in the place of a number never becomes code."""
+    """Text in place of a number never becomes code."""
     with pytest.raises(TrainingError, match="damaged"):
         compile_trees(trees)
 
 
 def test_without_a_model_the_answer_is_none(tmp_path, monkeypatch):
-    """No file, no folder, somebody else's file: null, and no exception."""
+    """Without a model, or with a foreign file, the prediction is None, without an exception."""
     monkeypatch.chdir(tmp_path)
     assert leadlog.predict("add_lead") is None
     assert leadlog.predict("add_lead", model=tmp_path / "nothing") is None
@@ -213,7 +213,7 @@ def test_without_a_model_the_answer_is_none(tmp_path, monkeypatch):
 
 
 def test_a_model_that_appears_or_goes_is_noticed(learned, tmp_path):
-    """The next call after the file was put there uses it; the next after it went does not."""
+    """A new model is used by the next call, and a removed one is no longer used."""
     assert leadlog.predict("update_lead", model=tmp_path) is None
     (tmp_path / "model.json").write_bytes((learned / "model.json").read_bytes())
     found = leadlog.predict("update_lead", model=tmp_path, at="2026-11-02T15:00:00.000000Z")
@@ -224,7 +224,7 @@ def test_a_model_that_appears_or_goes_is_noticed(learned, tmp_path):
 
 
 def test_predictions_follow_the_rule(signal, learned):
-    """The function knows the planted rule, and the command says what the function says."""
+    """Predictions follow the planted rule, and the command agrees with the function."""
     log = signal / "log"
     history = RunHistory.of_log(log, "failed")
     at = {
@@ -249,7 +249,7 @@ def test_predictions_follow_the_rule(signal, learned):
 
 
 def test_history_says_what_the_sql_says(tmp_path):
-    """What an application has in memory is what the model learned from."""
+    """The in-memory history gives the same features as the SQL."""
     log = write(tmp_path / "log", runs(1_200, seed=33))
     target = target_named("failed")
     with runs_engine(log) as engine:
@@ -280,7 +280,7 @@ def test_history_says_what_the_sql_says(tmp_path):
 
 
 def test_bad_features_and_histories_are_told(learned):
-    """A misspelt feature, or a history of another target, is an error of the caller's."""
+    """A misspelt feature or a history of another target raises an error."""
     with pytest.raises(TrainingError, match="itmes"):
         leadlog.predict("add_lead", model=learned, itmes=3)
     with pytest.raises(TrainingError, match="history is of 'slow'"):
@@ -288,7 +288,7 @@ def test_bad_features_and_histories_are_told(learned):
 
 
 def test_an_erasure_makes_the_model_stale(tmp_path, learned, signal):
-    """Once a person was erased from the log, its model is not used any more."""
+    """After an erasure from the log, its model is no longer used."""
     log = write(tmp_path / "log", planted(300, 34))
     folder = log / "models" / "failed"
     folder.mkdir(parents=True)
@@ -302,7 +302,7 @@ def test_an_erasure_makes_the_model_stale(tmp_path, learned, signal):
 
 
 def test_durations_have_intervals_that_hold(tmp_path):
-    """A model of durations knows size from size, and nine in ten runs are within its interval."""
+    """Predictions grow with size, and nine in ten runs are within their interval."""
     log = write(tmp_path / "log", runs(9_000, seed=35))
     write_dataset(log, tmp_path / "data", "duration")
     outcome = learn(tmp_path / "data", tmp_path / "model")
@@ -321,7 +321,7 @@ def test_durations_have_intervals_that_hold(tmp_path):
 
 
 def test_intervals_adapt_to_a_drift():
-    """When durations grow worse than those that the width came from, the share still holds."""
+    """The coverage is kept although durations drift away from the calibration data."""
     chance = random.Random(36)
     scores = sorted(chance.gauss(-1, 1) for _ in range(500))
     drifting = [chance.gauss(-1 + number / 800, 1) for number in range(1_600)]
@@ -333,7 +333,7 @@ def test_intervals_adapt_to_a_drift():
 
 
 def test_a_changed_data_set_is_not_learned_from(signal, tmp_path):
-    """What is not as its manifest says is refused, with the remedy."""
+    """A data set that contradicts its manifest is refused, with the remedy."""
     for path in sorted((signal / "data").iterdir()):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "train.parquet").write_bytes((tmp_path / "test.parquet").read_bytes())
@@ -346,7 +346,7 @@ def test_a_changed_data_set_is_not_learned_from(signal, tmp_path):
 
 
 def test_a_prediction_takes_microseconds(learned):
-    """With a model of many trees and a full history, the median is far below a millisecond."""
+    """With many trees and a full history, the median time is far below a millisecond."""
     history = RunHistory("failed")
     for number in range(400):
         history.add("add_lead", format_us(START + number * 1_000_000), ms=3.0, label=0.0)
@@ -360,7 +360,7 @@ def test_a_prediction_takes_microseconds(learned):
 
 
 def test_pr_auc_is_the_average_precision():
-    """By hand: of four runs two failed, ranked first and third; ties count together."""
+    """PR-AUC equals a value computed by hand; ties count together."""
     one = np.ones(4)
     label = np.array([1.0, 0.0, 1.0, 0.0])
     assert ev.pr_auc(label, np.array([4.0, 3.0, 2.0, 1.0]), one) == pytest.approx(5 / 6)

@@ -1,4 +1,4 @@
-"""Stores to hold the log against: SQLite in a file, and a real PostgreSQL."""
+"""Stores to verify the log against: SQLite in a file, and a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from leadlog.verification import VerificationReport, verify
 
 @pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, on each that the store runs on."""
+    """The URL of an empty database, for each supported database."""
     if request.param == "file":
         return f"sqlite:///{tmp_path / 'leads.db'}"
     found: str = request.getfixturevalue("postgres_database")
@@ -24,7 +24,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def verified(url: str, tmp_path: Path) -> Callable[..., VerificationReport]:
-    """Write what was logged to its files and compare it with the database."""
+    """Flush the log to its files and compare it with the database."""
 
     def compare(**options: Any) -> VerificationReport:
         assert leadlog.flush()
@@ -35,7 +35,7 @@ def verified(url: str, tmp_path: Path) -> Callable[..., VerificationReport]:
 
 @pytest.fixture
 def behind_the_back(url: str) -> Callable[..., None]:
-    """Do something in the database that no log sees."""
+    """Execute a statement in the database that the log does not record."""
 
     def execute(statement: str, **parameters: Any) -> None:
         engine = sa.create_engine(url)

@@ -1,4 +1,4 @@
-"""Captured classes of an application's own, with every kind of value, held against their table."""
+"""Captured classes of an application, with every type of value, verified against their table."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Colour(enum.Enum):
 
 
 class Shade:
-    """An enumeration to SQLAlchemy, though none to Python."""
+    """An enumeration for SQLAlchemy that is not a Python Enum."""
 
     __members__: ClassVar[dict[str, Shade]] = {}
 
@@ -51,7 +51,7 @@ Shade.__members__.update((name, Shade(name)) for name in ("PALE", "DEEP"))
 
 
 class Company(Base):
-    """Something of every type."""
+    """A table with a column of every type."""
 
     __tablename__ = "companies"
 
@@ -73,7 +73,7 @@ class Company(Base):
 
 
 class SalesOrder(Base):
-    """A table that is not named like the class."""
+    """A table whose name differs from the class's."""
 
     __tablename__ = "orders"
 
@@ -82,7 +82,7 @@ class SalesOrder(Base):
 
 
 class Seat(Base):
-    """A composite key."""
+    """A table with a composite key."""
 
     __tablename__ = "seats"
 
@@ -126,7 +126,7 @@ VALUES = {
 def test_values_of_every_type_are_the_same_in_the_log_and_in_the_table(
     engine: sa.Engine, verified: Verified
 ) -> None:
-    """Each by the type of its column, and all of them null too."""
+    """Values of every column type, and nulls, verify."""
     with Session(engine) as session:
         company = Company(id=uuid.uuid4(), **VALUES)
         session.add_all([company, Company(id=uuid.uuid4())])
@@ -150,7 +150,7 @@ def test_values_of_every_type_are_the_same_in_the_log_and_in_the_table(
 def test_another_value_of_any_type_is_a_difference(
     engine: sa.Engine, verified: Verified, behind_the_back: Execute
 ) -> None:
-    """Nothing is the same merely because its type is hard to compare."""
+    """A changed value of every type is reported as a difference."""
     with Session(engine) as session:
         session.add(Company(id=uuid.uuid4(), **VALUES))
         session.commit()
@@ -185,7 +185,7 @@ def test_another_value_of_any_type_is_a_difference(
 def test_a_table_that_has_to_be_named(
     engine: sa.Engine, verified: Verified, behind_the_back: Execute
 ) -> None:
-    """Where its name is not like the class's, the tables that there are are listed."""
+    """If no table's name matches the class, the error lists the tables."""
     with Session(engine) as session:
         session.add_all([SalesOrder(id=n, total=n) for n in range(3)])
         session.commit()
@@ -201,7 +201,7 @@ def test_a_table_that_has_to_be_named(
 def test_the_parts_of_a_composite_key_are_told_apart(
     engine: sa.Engine, verified: Verified, behind_the_back: Execute, tmp_path: Path
 ) -> None:
-    """As `lead_identifier.lead_id` has them, with commas inside them escaped."""
+    """Commas inside the parts of a composite key are escaped, as in the log."""
     path = tmp_path / "database_logs" / "database_operations" / "2026-11-23.w7.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     key = {"hall": {"new": "a,b"}, "number": {"new": 7}}
@@ -240,7 +240,7 @@ DEPTH = 3  # savepoints that are open at once
 
 
 def play(engine: sa.Engine, transactions: list[tuple[str, list[Step]]]) -> None:
-    """Transactions of ORM calls, with savepoints, on four rows."""
+    """Run transactions of ORM calls with savepoints on four rows."""
     for end, steps in transactions:
         with Session(engine) as session:
             nested = []
@@ -268,7 +268,7 @@ def play(engine: sa.Engine, transactions: list[tuple[str, list[Step]]]) -> None:
 
 
 def statement(what: str, number: int, total: int) -> sa.Executable:
-    """A statement on the table, most of which touch more than one row, or any."""
+    """Return a statement that mostly touches none or several rows."""
     match what:
         case "set all":
             return sa.update(SalesOrder).values(total=total)
@@ -332,7 +332,7 @@ def test_whatever_went_through_the_engine_is_in_the_log_or_explained_by_it(
     behind_the_back: Execute,
     calls: list[tuple[Any, Any]],
 ) -> None:
-    """A statement that does not say which rows it touched is a cause; nothing goes unexplained."""
+    """Every difference is explained, at least by a statement that does not name its rows."""
     behind_the_back("DELETE FROM orders")
     leadlog.shutdown()
     directory = tmp_path / f"log{next(directories)}"
@@ -355,7 +355,7 @@ def test_whatever_went_through_the_engine_is_in_the_log_or_explained_by_it(
 def test_whatever_was_committed_or_rolled_back_the_replay_is_the_table(
     engine: sa.Engine, tmp_path: Path, transactions: list[tuple[str, list[Step]]]
 ) -> None:
-    """Row by row and value by value, with nothing uncertain and no gap seen."""
+    """The replay equals the table row by row, without uncertainty or gaps."""
     with engine.begin() as connection:
         connection.execute(sa.delete(SalesOrder.__table__))
     with leadlog.session() as session_id:

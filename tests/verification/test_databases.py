@@ -1,4 +1,4 @@
-"""One log of several databases with the same classes, as one for each tenant or shard."""
+"""One log for several databases with the same classes, such as one per tenant or shard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Deal(Base):
 
 
 def test_rows_of_databases_with_names_are_kept_apart(tmp_path: Path) -> None:
-    """The same keys in each; ORM and Core, and a read by `Session.get`."""
+    """Rows with equal keys in named databases are kept separate, for ORM, Core and reads."""
     leadlog.configure()
     for tenant in ("north", "south"):
         engine = sa.create_engine(f"sqlite:///{tmp_path / tenant}.db")
@@ -52,6 +52,6 @@ def test_rows_of_databases_with_names_are_kept_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a:b", 7])
 def test_a_name_that_is_none_is_refused(name: object) -> None:
-    """A colon divides it from the class."""
+    """A database name with a colon, or of another type, is refused."""
     with pytest.raises(ValueError, match="give a text without a colon"):
         leadlog.capture(sa.create_engine("sqlite://"), Deal, database=name)  # type: ignore[arg-type]

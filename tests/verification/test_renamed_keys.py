@@ -1,4 +1,4 @@
-"""A row whose primary key changes stays one row, in the log as in the table."""
+"""A row whose primary key changes remains one row in the log and in the table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Base(DeclarativeBase):
 
 
 class Country(Base):
-    """A key of one column."""
+    """A table with a key of one column."""
 
     __tablename__ = "countries"
 
@@ -35,7 +35,7 @@ class Country(Base):
 
 
 class Seat(Base):
-    """A key of two columns."""
+    """A table with a key of two columns."""
 
     __tablename__ = "seats"
 
@@ -106,7 +106,7 @@ def _undone(session: Session) -> None:
 def test_the_log_follows_a_row_to_its_new_key(
     engine: sa.Engine, verified: Verified, change: Callable[[Session], None]
 ) -> None:
-    """However the key was changed, the replayed table is the real one, with nothing in doubt."""
+    """However the key was changed, the replay equals the table, without doubts."""
     with Session(engine) as session:
         change(session)
         session.commit()
@@ -139,7 +139,7 @@ def _text(session: Session) -> None:
 def test_a_new_key_that_the_record_does_not_know_is_its_explanation(
     engine: sa.Engine, verified: Verified, change: Callable[[Session], None]
 ) -> None:
-    """Rows that are missing or unknown are explained by the call, never said to be unseen."""
+    """Missing and unknown rows are explained by the call that changed their keys."""
     with Session(engine) as session:
         change(session)
         session.commit()
@@ -151,7 +151,7 @@ def test_a_new_key_that_the_record_does_not_know_is_its_explanation(
 def test_a_row_that_left_its_key_unknowably_is_not_told_to_be_there(
     engine: sa.Engine, verified: Verified
 ) -> None:
-    """The database computed the new key: the old one is gone all the same."""
+    """A row whose new key the database computed no longer exists under the old key."""
     with Session(engine) as session:
         _by_the_database(session)
         session.commit()
@@ -172,7 +172,7 @@ def renamed(engine: sa.Engine, tmp_path: Path) -> Path:
 
 
 def test_both_histories_tell_of_the_change(renamed: Path) -> None:
-    """The old key's ends with it, the new key's begins with it."""
+    """The history of the old key ends, and that of the new key begins, with the change."""
 
     def entries(key: str) -> list[tuple[Any, Any]]:
         events = read_merged(renamed, ("database_operations",))
@@ -185,7 +185,7 @@ def test_both_histories_tell_of_the_change(renamed: Path) -> None:
 
 
 def test_the_command_shows_the_same_with_and_without_the_index(renamed: Path) -> None:
-    """`leadlog history` of the old key, of which only the last call has another."""
+    """`leadlog history` of the old key shows the same with and without the index."""
     for _ in range(2):  # the second reads by the index that the first made
         result = CliRunner().invoke(
             root, ["history", "a", "--entity", "Country", "--directory", str(renamed)]

@@ -1,4 +1,4 @@
-"""Classes that share a table, as those of an inheritance do, held against it together."""
+"""Classes that share a table through inheritance are verified together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Person(Base):
 
 
 class Manager(Person):
-    """Joined: its own columns are in a table of its own."""
+    """Joined-table inheritance: its own columns are in a separate table."""
 
     __tablename__ = "managers"
 
@@ -44,7 +44,7 @@ class Manager(Person):
 
 
 class Guest(Person):
-    """Single: it has no table of its own."""
+    """Single-table inheritance: it has no separate table."""
 
     host: Mapped[str | None]
 
@@ -52,7 +52,7 @@ class Guest(Person):
 
 
 class Stranger(Base):
-    """Keys like theirs, in another table."""
+    """A class in another table with equal keys."""
 
     __tablename__ = "strangers"
 
@@ -87,7 +87,7 @@ def engine(url: str) -> Iterator[sa.Engine]:
 def test_the_classes_of_one_table_are_compared_with_it_together(
     engine: sa.Engine, verified: Verified
 ) -> None:
-    """Every row is there, whichever class it is of and whichever it was changed by."""
+    """Every row is found, whatever its class and whichever class changed it."""
     report = verified(entity=["Person", "Manager", "Guest"], table="people")
     assert report.differences == []
     assert (report.rows_equal, report.values_unknown) == (3, {})
@@ -97,7 +97,7 @@ def test_the_classes_of_one_table_are_compared_with_it_together(
 def test_a_row_of_a_class_that_was_not_asked_for_is_explained(
     engine: sa.Engine, verified: Verified, behind_the_back: Callable[..., None]
 ) -> None:
-    """The class is named, and how to ask for it; a row that no class has is another matter."""
+    """A row of another class is explained, with the option to include that class."""
     behind_the_back("INSERT INTO people (id, kind, name) VALUES (4, 'person', 'Di')")
     report = verified(entity="Person", table="people")
     found = {one.key: (one.what, one.cause) for one in report.differences}

@@ -1,4 +1,4 @@
-"""The lead store's log, written by the real pipeline, held against the real table."""
+"""The lead store's log, written by the real pipeline, verified against the real table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def db(url: str) -> Any:
 
 
 def ana(db: Any, **more: Any) -> str:
-    """Add the same lead, or what is new about it."""
+    """Add the same lead again, optionally with new values."""
     lead_id: str = db.add_lead(
         {"name": "Ana Gómez", "company": "Acme", "email": "a@acme.com", **more}
     )
@@ -42,7 +42,7 @@ def ana(db: Any, **more: Any) -> str:
 
 
 def busy(db: Any) -> dict[str, str]:
-    """Calls of every kind that name their row; names to ids of the leads that are left."""
+    """Make calls of every kind that name their row; return the remaining ids by name."""
     first = ana(db)
     ana(db, title="CTO", Colour="red")
     ana(db)
@@ -76,7 +76,7 @@ def busy(db: Any) -> dict[str, str]:
 
 
 def test_what_the_store_did_is_what_the_log_tells(db: Any, verified: Verified) -> None:
-    """Every value of every lead, with duplicates, failures and rolled-back attempts among them."""
+    """Every value of every lead verifies, despite duplicates, failures and rolled-back attempts."""
     left = busy(db)
     report = verified()
     assert report.differences == []
@@ -89,7 +89,7 @@ def test_what_the_store_did_is_what_the_log_tells(db: Any, verified: Verified) -
 def test_the_replay_gives_the_leads_as_the_store_gives_them(
     db: Any, verified: Verified, tmp_path: Path
 ) -> None:
-    """Column by column, text by text."""
+    """The replayed leads equal those returned by the store, column by column."""
     busy(db)
     assert leadlog.flush()
     told = replay(event.data for event in read_merged(tmp_path / "database_logs"))
@@ -103,7 +103,7 @@ def test_the_replay_gives_the_leads_as_the_store_gives_them(
 def test_a_row_changed_behind_the_log_s_back_is_found(
     db: Any, verified: Verified, behind_the_back: Execute
 ) -> None:
-    """A changed, a deleted and an added row: each is one difference that nothing explains."""
+    """A changed, a deleted and an added row are each one unexplained difference."""
     left = busy(db)
     behind_the_back("UPDATE leads SET title = 'Thief' WHERE id = :id", id=left["bo"])
     behind_the_back("UPDATE leads SET industry = 'Theft' WHERE id = :id", id=left["bo"])
@@ -134,7 +134,7 @@ def test_a_row_changed_behind_the_log_s_back_is_found(
 def test_a_change_in_between_is_noticed_by_the_next_logged_one(
     db: Any, verified: Verified, behind_the_back: Execute
 ) -> None:
-    """The old value in the log is not the one that it told before; other columns are explained."""
+    """An old value that differs from the last logged one reveals an unlogged change."""
     lead_id = ana(db, title="CTO")
     behind_the_back("UPDATE leads SET title = 'Thief', phone = '1' WHERE id = :id", id=lead_id)
     db.update_lead(lead_id, {"title": "CEO"})
@@ -149,7 +149,7 @@ def test_a_change_in_between_is_noticed_by_the_next_logged_one(
 def test_leads_added_many_at_once_are_there_with_unknown_columns(
     db: Any, verified: Verified, behind_the_back: Execute
 ) -> None:
-    """Their ids are in the log; their values are not compared, and what is written later is."""
+    """For bulk-added leads the ids are logged; only later writes of values are compared."""
     result = db.add_leads([{"name": f"Lead {number}"} for number in range(5)])
     db.update_lead(result.ids[0], {"title": "CTO"})
     report = verified()
@@ -167,7 +167,7 @@ def test_leads_added_many_at_once_are_there_with_unknown_columns(
 def test_more_leads_than_a_record_names_are_a_blind_spot_that_explains(
     db: Any, verified: Verified, logged: Callable[..., Any]
 ) -> None:
-    """A row that the log does not know is explained by the call that may have made it."""
+    """A row unknown to the log is explained by the bulk call that may have created it."""
     db.add_leads([{"name": f"Lead {number}"} for number in range(150)])
     (record,) = logged("database_operations")
     report = verified()
@@ -178,7 +178,7 @@ def test_more_leads_than_a_record_names_are_a_blind_spot_that_explains(
 
 
 def test_marked_leads_are_named_by_the_database(db: Any, verified: Verified) -> None:
-    """Also where the caller named none, or some that waited already."""
+    """The record of a mark lists the ids, even if the caller gave none."""
     lead_id = ana(db)
     ana(db, name="Bo Li", email="b@acme.com")
     assert db.mark_for_sync([lead_id]) == 1
@@ -192,7 +192,7 @@ def test_marked_leads_are_named_by_the_database(db: Any, verified: Verified) -> 
 def test_more_marked_leads_than_a_record_names_are_explained(
     db: Any, verified: Verified, behind_the_back: Execute
 ) -> None:
-    """Each of the others may have the old values or the new ones."""
+    """Leads beyond the listed ids may have the old or the new value."""
     ids = [ana(db, name=f"Lead {number}", email=f"{number}@acme.com") for number in range(101)]
     assert db.mark_for_sync() == 101
     report = verified()
@@ -205,7 +205,7 @@ def test_more_marked_leads_than_a_record_names_are_explained(
 def test_threads_that_change_the_same_leads_leave_a_log_that_is_true(
     db: Any, verified: Verified
 ) -> None:
-    """Whatever the order in which their calls end by the clock."""
+    """The log replays correctly, whatever the order in which concurrent calls end."""
     ids = [db.add_lead({"name": f"Lead {number}"}) for number in range(3)]
 
     def work(me: int) -> None:
@@ -228,7 +228,7 @@ def test_threads_that_change_the_same_leads_leave_a_log_that_is_true(
 def test_personal_data_that_are_not_in_the_log_are_not_compared(
     url: str, verified: Verified, policy: str
 ) -> None:
-    """They are counted as masked, and the rest is compared."""
+    """Masked values are counted as masked, and the others are compared."""
     leadlog.configure(pii=policy, pseudonym_key="pepper")
     with leadlog.LeadDatabase(url) as db:
         lead_id = ana(db, notes="call +1 704 585 7792")
@@ -242,7 +242,7 @@ def test_personal_data_that_are_not_in_the_log_are_not_compared(
 
 
 def test_a_value_that_was_cut_is_not_compared(db: Any, verified: Verified) -> None:
-    """A note of 100 kB does not fit a line; the other columns of that lead are compared."""
+    """A note of 100 kB is truncated in the log; the other columns of that lead are compared."""
     ana(db, notes="x" * 100_000)
     report = verified()
     assert report.differences == []
@@ -253,7 +253,7 @@ def test_a_value_that_was_cut_is_not_compared(db: Any, verified: Verified) -> No
 def test_a_log_that_begins_after_a_lead_was_made_says_so(
     url: str, verified: Verified, behind_the_back: Execute
 ) -> None:
-    """Leads that it never mentions are extra; of those it does, what was written is compared."""
+    """Leads never mentioned are extra; for others, the logged values are compared."""
     leadlog.configure()
     with leadlog.LeadDatabase(url, capture=False) as silent:
         old = silent.add_lead({"name": "Old", "title": "CTO"})
@@ -273,7 +273,7 @@ def test_a_log_that_begins_after_a_lead_was_made_says_so(
 def test_lines_that_were_dropped_or_damaged_explain_what_is_missing(
     url: str, verified: Verified, tmp_path: Path
 ) -> None:
-    """A file whose lines were overwritten: the place of the first one is told."""
+    """Damaged lines explain missing rows, with the position of the first."""
     leadlog.configure()
     with leadlog.LeadDatabase(url) as db:
         ana(db)
@@ -294,7 +294,7 @@ def test_lines_that_were_dropped_or_damaged_explain_what_is_missing(
 def test_dropped_records_explain_what_is_missing(
     url: str, verified: Verified, tmp_path: Path
 ) -> None:
-    """While the files cannot be written the newest records are dropped, and the log tells it."""
+    """Records dropped while files cannot be written explain missing rows."""
     in_the_way = tmp_path / "database_logs" / "database_operations"
     in_the_way.parent.mkdir()
     in_the_way.write_text("")
@@ -312,7 +312,7 @@ def test_dropped_records_explain_what_is_missing(
 
 
 def test_what_cannot_be_read_is_an_error_with_its_remedy(url: str, tmp_path: Path) -> None:
-    """No database, no such table, and never a new file in the place of a missing one."""
+    """A missing database or table is an error, and no new file is created."""
     logs = tmp_path / "database_logs"
     logs.mkdir()
     with pytest.raises(ReadError, match="there is no database"):
@@ -332,7 +332,7 @@ def test_what_cannot_be_read_is_an_error_with_its_remedy(url: str, tmp_path: Pat
 def test_records_that_sampling_left_out_explain_what_is_missing(
     url: str, verified: Verified
 ) -> None:
-    """About half of the leads are not in the log; that it was sampled is."""
+    """Sampling explains that about half of the leads are not in the log."""
     leadlog.configure(sampling={"add_lead": 0.5})
     with leadlog.LeadDatabase(url) as db:
         for number in range(40):
@@ -349,7 +349,7 @@ def test_records_that_sampling_left_out_explain_what_is_missing(
 def test_records_of_a_killed_process_that_wait_are_told_with_the_remedy(
     url: str, tmp_path: Path
 ) -> None:
-    """They are in its ring and not in a file; `leadlog recover` brings them in."""
+    """Records still in a killed process's ring are reported with `leadlog recover`."""
     code = (
         "import os, signal, sys, leadlog\n"
         "leadlog.configure(poll_seconds=5)\n"

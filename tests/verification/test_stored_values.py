@@ -1,4 +1,4 @@
-"""No false difference: every kind of column and key, and rows in several schemas."""
+"""Every kind of column and key, and rows in several schemas, verify without false differences."""
 
 import uuid
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.capture.test_stored_values import VALUES, Thing
 def test_every_kind_of_value_verifies(
     request: pytest.FixtureRequest, tmp_path: Path, server: str
 ) -> None:
-    """As it was added, by flush and by Core; changed, and back again."""
+    """Values added by flush and by Core, changed and reverted, verify."""
     url = f"sqlite:///{tmp_path}/things.db"
     if server == "postgresql":
         url = request.getfixturevalue("postgres_database")
@@ -48,7 +48,7 @@ def test_every_kind_of_value_verifies(
 
 
 def test_composite_keys_and_association_tables_verify(tmp_path: Path) -> None:
-    """By the key's text, whatever is in its parts."""
+    """Rows with composite keys verify, whatever characters the parts contain."""
     url = f"sqlite:///{tmp_path}/posts.db"
     engine = sa.create_engine(url)
     Post.metadata.create_all(engine)
@@ -71,7 +71,7 @@ def test_composite_keys_and_association_tables_verify(tmp_path: Path) -> None:
 
 
 def test_schemas_verify_apart(postgres_database: str, tmp_path: Path) -> None:
-    """One of them without a word; of several the one that is named."""
+    """A single schema needs no name; one of several must be named."""
     engine = sa.create_engine(postgres_database)
     with engine.begin() as connection:
         for tenant in ("one", "two"):

@@ -1,4 +1,4 @@
-"""A logged value and one of the database."""
+"""The comparison of a logged value with one of the database."""
 
 import datetime as dt
 import json
@@ -37,7 +37,7 @@ NESTED = st.recursive(
 
 @given(value=NESTED)
 def test_a_value_that_the_log_shows_is_the_same_as_it_is_in_the_database(value: Any) -> None:
-    """Whatever it is, rendered into a line and read back."""
+    """Any value equals itself after being written to a line and read back."""
     logged = json.loads(render({"value": value}))["value"]
     assert plain(value) == logged
     assert equal(logged, value)
@@ -60,7 +60,7 @@ def test_a_value_that_the_log_shows_is_the_same_as_it_is_in_the_database(value: 
     ],
 )
 def test_what_differs_in_spelling_only_is_the_same(logged: Any, found: Any) -> None:
-    """Numbers as numbers, times as moments, UUIDs as UUIDs, JSON as JSON."""
+    """Numbers, times, UUIDs and JSON are compared by value, not by spelling."""
     assert equal(logged, found)
 
 
@@ -85,12 +85,12 @@ def test_what_differs_in_spelling_only_is_the_same(logged: Any, found: Any) -> N
     ],
 )
 def test_what_differs_is_not_the_same(logged: Any, found: Any) -> None:
-    """Text is compared as text, and null is no blank."""
+    """Text is compared as text, and null differs from blank text."""
     assert not equal(logged, found)
 
 
 def test_the_type_of_the_column_says_what_the_database_does_to_a_value() -> None:
-    """It rounds to the column's digits, and fills CHAR up with spaces."""
+    """The column's rounding and the padding of CHAR are taken into account."""
     assert equal("1.006", Decimal("1.01"), sa.Numeric(10, 2))
     assert not equal("1.006", Decimal("1.02"), sa.Numeric(10, 2))
     assert equal("ab", "ab      ", sa.CHAR(8))
@@ -98,6 +98,6 @@ def test_the_type_of_the_column_says_what_the_database_does_to_a_value() -> None
 
 
 def test_a_key_is_text_whose_parts_are_joined_by_commas() -> None:
-    """As in `lead_identifier.lead_id`."""
+    """A key has the format of `lead_identifier.lead_id`."""
     one = uuid.UUID("01234567-89ab-cdef-0123-456789abcdef")
     assert key_of((one, 7, "x")) == "01234567-89ab-cdef-0123-456789abcdef,7,x"

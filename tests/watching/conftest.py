@@ -1,4 +1,4 @@
-"""Real processes, and the real servers that alerts are sent to."""
+"""Real processes, and the real servers to which alerts are sent."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class Child:
         )
 
     def say(self, **words: Any) -> str:
-        """Writes a line and returns the answer."""
+        """Write a line and return the answer."""
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -47,7 +47,7 @@ class Child:
         return answer
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kill the process with SIGKILL."""
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):

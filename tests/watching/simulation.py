@@ -1,7 +1,8 @@
-"""A made-up shop: its normal weeks, minute by minute, and what may go wrong in them.
+"""A simulated shop: its normal weeks, minute by minute, and possible faults.
 
-Seeded, so that every run sees the same. Days are busy, nights nearly silent, weekends slow; each
-night there is an import, each quarter of an hour a sync; some operations fail, some users err.
+Seeded, so that every run is the same. Days are busy, nights nearly silent, weekends slow; each
+night there is an import, each quarter of an hour a sync; some operations fail, some users make
+errors.
 """
 
 import itertools
@@ -41,20 +42,20 @@ FINGERPRINTS = [f"f{number:02}" for number in range(8)]
 
 @attrs.define
 class Shop:
-    """What the shop is like now; a fault changes it.
+    """The current state of the shop, changed by faults.
 
     Attributes:
         traffic: factor of the number of operations.
-        failing: share of operations that fail.
-        slower: factor of the duration, by operation; "" stands for all.
-        hanging: share of operations that take six seconds.
-        fingerprint: of the errors; one of the usual ones where it is None.
-        extra_errors: errors a minute with that fingerprint, beside the failing operations.
+        failing: fraction of operations that fail.
+        slower: factor of the duration, by operation; "" applies to all.
+        hanging: fraction of operations that take six seconds.
+        fingerprint: fingerprint of the errors; one of the usual ones if None.
+        extra_errors: errors per minute with that fingerprint, in addition to failing operations.
         score: mean data-quality score.
         syncs: whether syncs run.
-        sync_fails: share of syncs that fail.
-        sync_limited: share of syncs that Airtable holds up.
-        gauges: what is measured, by name.
+        sync_fails: fraction of syncs that fail.
+        sync_limited: fraction of syncs that Airtable throttles.
+        gauges: measurements by name.
         dropped: events dropped in each minute.
         checks: results of the health checks.
     """
@@ -83,9 +84,9 @@ class Shop:
 
 
 def rate(minute: int, shop: Shop) -> float:
-    """Operations a minute: a wave by the hour, nights of one in ten minutes, quiet weekends."""
+    """Return operations per minute: hourly waves, one in ten minutes at night, quiet weekends."""
     hour = minute / 60 % 24
-    day = minute // 1440 % 7  # the simulation begins on a Monday
+    day = minute // 1440 % 7  # the simulation starts on a Monday
     wave = max(math.sin((hour - 7) / 13 * math.pi), 0.0) if 7 <= hour <= 20 else 0.0
     busy = 4.0 * wave * (0.2 if day >= 5 else 1.0)
     imports = 3.0 if 2 <= hour < 2.25 else 0.0
@@ -93,7 +94,7 @@ def rate(minute: int, shop: Shop) -> float:
 
 
 def _count(mean: float, draw: random.Random) -> int:
-    """A Poisson number."""
+    """Return a Poisson-distributed number."""
     limit, found, product = math.exp(-mean), 0, draw.random()
     while product > limit:
         found += 1
@@ -102,7 +103,7 @@ def _count(mean: float, draw: random.Random) -> int:
 
 
 def events(minute: int, shop: Shop, draw: random.Random) -> Iterator[dict[str, Any]]:
-    """The records of one minute since the start."""
+    """Yield the records of one minute since the start."""
     began = START + minute * MINUTE_US
     names = list(OPERATIONS)
     shares = [share for share, _, _ in OPERATIONS.values()]
@@ -174,10 +175,10 @@ def _sync(at: str, shop: Shop, draw: random.Random) -> dict[str, Any]:
 
 
 class Watch:
-    """The figures and alarms of a shop, in a database in memory, without files and threads.
+    """The figures and alarms of a shop, in an in-memory database, without files and threads.
 
     Args:
-        database: from which to go on; an empty one by default.
+        database: the database to continue from; an empty one by default.
         configuration: the rules; the defaults by default.
     """
 
@@ -212,7 +213,7 @@ class Watch:
         every: int = 1,
         until: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Lets the shop run from minute `first` up to `last`, and looks every `every` minutes."""
+        """Run the shop from minute `first` up to `last`, evaluating every `every` minutes."""
         for minute in range(first, last):
             now = START + (minute + 1) * MINUTE_US
             self.figures.advance(now)
@@ -240,7 +241,7 @@ class Watch:
                 self.fired.append((now, change.alert.rule, change.alert.message))
 
     def close(self) -> None:
-        """Closes the database."""
+        """Close the database."""
         self.connection.close()
 
 
@@ -248,9 +249,9 @@ class _Sink:
     name = "sink"
 
     def send(self, title: str, body: str, severity: str) -> None:
-        """Takes everything."""
+        """Accept every message."""
 
 
 def copy_of(watch: Watch) -> closing[Watch]:
-    """Another watch that goes on from where this one is, as a new process would."""
+    """Return another watch that continues from this one's state, as a new process would."""
     return closing(Watch(watch.connection))

@@ -1,4 +1,4 @@
-"""One bad afternoon, played against real processes: who was told what, and when."""
+"""An incident against real processes: the notices sent, and their times."""
 
 import pytest
 
@@ -58,15 +58,15 @@ TOLD = [
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_an_incident_is_told_once_in_its_order(child, webhook, mailbox, logged, tmp_path):
-    """Error burst, slow database, full disk, quota, silence, two kills, recovery: exactly this.
+    """Error burst, slow database, full disk, quota, silence, two kills, recovery: exactly these.
 
     Two processes log, a third one watches; its clock is the script's. Each line of the sequences
-    below is (minute, what).
+    below is (minute, notice).
     """
     directory = tmp_path / "database_logs"
     start = now_us() // MINUTE * MINUTE - 200 * MINUTE
     writers = [child("writer.py", directory), child("writer.py", directory)]
-    # What was before: four normal hours, which are the baseline of the latencies.
+    # Before it, four normal hours serve as the baseline of the latencies.
     for minute in range(-240, 0, 20):
         writers[0].say(at=start + minute * MINUTE, operations=200, syncs=[False])
     urls = f"{webhook.url} {mailbox.url}"
@@ -79,7 +79,7 @@ def test_an_incident_is_told_once_in_its_order(child, webhook, mailbox, logged, 
             operations=60,
             failing=0.6 if 9 <= minute < 24 else 0.0,
             ms=900.0 if 33 <= minute < 60 else 5.0,
-            # A sync now and then; for a while Airtable's quota is used up.
+            # An occasional sync; for some time Airtable's quota is exhausted.
             syncs=[78 <= minute < 120] if minute % 9 == 0 or minute >= 180 else [],
         )
         if minute == 75:
@@ -115,7 +115,7 @@ def test_an_incident_is_told_once_in_its_order(child, webhook, mailbox, logged, 
     everything = "".join(text for _, text in (*webhook.messages, *mailbox.messages))
     assert "burn_rate fast" in everything  # resolved, while the slow one still fires
     assert "hunter2" not in everything
-    # Each change is a record of the log too.
+    # Each transition is also a record of the log.
     records = [
         (one["monitoring_info"]["data_points"]["state_before"], one["alerts"][0]["state"])
         for one in logged("monitoring_data")

@@ -1,4 +1,4 @@
-"""The monitor: restarts, rotation, standing by, summaries, and a disk that is full."""
+"""The monitor: restarts, rotation, standby, summaries, and a full disk."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Sink:
 
 
 class Scene:
-    """A log directory, a clock, a channel, and monitors that watch."""
+    """A log directory, a clock, a channel, and monitors of them."""
 
     def __init__(self, directory):
         self.directory, self.now, self.sink = directory, NOW, Sink()
@@ -94,7 +94,7 @@ def scene(tmp_path):
 
 
 def test_a_restart_goes_on_where_the_last_one_stopped(scene):
-    """Nothing is counted twice, told twice or forgotten."""
+    """Nothing is counted twice, reported twice or forgotten."""
     first = scene.monitor()
     scene.write(100, failed=True)
     assert [one.rule for one in first.cycle().firing] == ["burn_rate", "burn_rate"]
@@ -113,7 +113,7 @@ def test_a_restart_goes_on_where_the_last_one_stopped(scene):
 
 
 def test_rotation_compression_and_new_days_double_nothing(scene):
-    """Segments, sealed files and a clock that is set back by an hour."""
+    """Segments, sealed files and a clock that is set back by an hour duplicate nothing."""
     monitor = scene.monitor()
     path = scene.write(10)
     monitor.cycle()
@@ -124,7 +124,7 @@ def test_rotation_compression_and_new_days_double_nothing(scene):
     monitor.cycle()
     scene.now -= 60 * MINUTE
     scene.write(10)
-    path.unlink()  # the same name again would be another file
+    path.unlink()  # recreating the same name would make another file
     monitor.cycle()
     monitor.close()
     scene.now += 60 * MINUTE
@@ -134,7 +134,7 @@ def test_rotation_compression_and_new_days_double_nothing(scene):
 
 
 def test_a_second_monitor_stands_by_and_takes_over(scene):
-    """It says who is at work, and goes on when that one ends."""
+    """It names the active process, and continues when that one ends."""
     first, second = scene.monitor(), scene.monitor()
     scene.write(10)
     first.cycle()
@@ -172,7 +172,7 @@ os.wait()
 
 
 def test_a_forked_child_does_not_hold_the_lock(scene):
-    """When the monitor of the parent has ended, another may begin while the child lives."""
+    """Once the parent's monitor has ended, another may start while the child lives."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, scene.directory]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
@@ -182,7 +182,7 @@ def test_a_forked_child_does_not_hold_the_lock(scene):
 
 
 def test_run_waits_for_the_other_one(scene):
-    """`run` stands by without ending, and works as soon as it may."""
+    """`run` stands by without ending, and becomes active as soon as possible."""
     first, second = scene.monitor(), scene.monitor()
     first.cycle()
     waits = []
@@ -200,7 +200,7 @@ def test_run_waits_for_the_other_one(scene):
 
 
 def test_it_runs_in_a_thread_of_an_application(scene):
-    """`with` starts it, and at the end it is closed and another may begin."""
+    """`with` starts it, and at the end it is closed and another may start."""
     scene.write(7)
     read = threading.Event()
     monitor = Monitor(
@@ -218,7 +218,7 @@ def test_it_runs_in_a_thread_of_an_application(scene):
 
 
 def test_alerts_that_fire_while_it_is_down_are_told_by_the_next(scene):
-    """The past is read before anything is judged."""
+    """The past is read before rules are evaluated."""
     scene.write(100, at=NOW - 3000 * MINUTE, name="2026-11-21.jsonl")
     scene.write(100, failed=True)
     report = scene.monitor().cycle()
@@ -226,7 +226,7 @@ def test_alerts_that_fire_while_it_is_down_are_told_by_the_next(scene):
 
 
 def test_once_needs_no_patience(scene):
-    """A condition that should last fires at once, for the next look may be hours away."""
+    """Every condition fires at once, since the next evaluation may be hours away."""
     scene.write(100, failed=True)
     slow = configure({"rules": {"burn_rate": {"for": "1h"}}})
     report = scene.monitor(slow).once()
@@ -235,7 +235,7 @@ def test_once_needs_no_patience(scene):
 
 
 def test_the_summary_of_a_day_is_written_after_it(scene):
-    """Five minutes after midnight, once, and those that were missed too."""
+    """It is written once, five minutes after midnight, as are missed ones."""
     scene.write(3, at=NOW)
     monitor = scene.monitor()
     monitor.cycle()
@@ -256,7 +256,7 @@ def test_the_summary_of_a_day_is_written_after_it(scene):
 
 
 def test_a_database_that_cannot_be_written_stops_nothing(scene):
-    """Alerts fire and are told; when it can be written again, all of it is there."""
+    """Alerts fire and are sent; once the database can be written, everything is stored."""
     monitor = scene.monitor()
     scene.write(10)
     monitor.cycle()
@@ -280,7 +280,7 @@ def test_a_database_that_cannot_be_written_stops_nothing(scene):
 
 
 def test_dropped_events_are_counted_from_the_first_look_on(scene):
-    """What was dropped before is no news; what is dropped now is an alert."""
+    """Events dropped before the first evaluation are ignored; later ones cause an alert."""
     scene.write(1)
     scene.gauges = {"dropped_total": 500.0}
     monitor = scene.monitor()
@@ -292,7 +292,7 @@ def test_dropped_events_are_counted_from_the_first_look_on(scene):
 
 
 def test_a_damaged_state_is_an_error_that_says_what_to_do(scene):
-    """It is not thrown away by itself: silences would be lost."""
+    """It is not discarded automatically, since silences would be lost."""
     scene.directory.mkdir()
     database_path(scene.directory).write_bytes(b"no database" * 200)
     with pytest.raises(ReadError, match="move it away"):
@@ -300,7 +300,7 @@ def test_a_damaged_state_is_an_error_that_says_what_to_do(scene):
 
 
 def test_each_minute_has_a_record_of_the_whole(scene):
-    """Error rate and mean time of the last five minutes, and the alerts that fire."""
+    """The record has error rate and mean time of the last five minutes, and firing alerts."""
     scene.write(60)
     scene.write(40, failed=True)
     monitor = scene.monitor()

@@ -1,4 +1,4 @@
-"""A normal month is silent, and each planted fault is found; by the default rules."""
+"""A normal month is silent, and each planted fault is found by the default rules."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from tests.watching.simulation import MINUTE_US, START, Shop, Watch, copy_of
 SOAK = bool(os.environ.get("SOAK"))
 DAY = 1440
 WARM = (15 if SOAK else 8) * DAY + 10 * 60 + 1  # a Tuesday, ten o'clock
-LONGEST = 12 * 60  # minutes that a fault is given to be found in
+LONGEST = 12 * 60  # minutes within which a fault must be found
 
 
 FAULTS = {
@@ -45,7 +45,7 @@ FAULTS = {
 
 
 def changed(changes: dict) -> Shop:
-    """A shop with a fault in it."""
+    """Return a shop with a fault."""
     shop = Shop()
     changes = dict(changes)
     gauges = {**shop.gauges, **changes.pop("gauges", {})}
@@ -53,7 +53,7 @@ def changed(changes: dict) -> Shop:
 
 
 def delay_of(normal: Watch, rule: str, changes: dict) -> float:
-    """Minutes until a rule fires in a shop with a fault, which was normal before."""
+    """Return the minutes until a rule fires in a formerly normal shop with a fault."""
     with copy_of(normal) as watch:
 
         def found() -> bool:
@@ -67,9 +67,9 @@ def delay_of(normal: Watch, rule: str, changes: dict) -> float:
 
 @pytest.mark.timeout(600)
 def test_normal_weeks_are_silent_and_each_planted_fault_is_found():
-    """Seasons, silent nights, weekends, imports, a few errors: nothing. Then each fault alone.
+    """Seasons, silent nights, weekends, imports and a few errors fire nothing; each fault does.
 
-    How long each took is printed (pytest -rP), and is in docs/explanation/monitoring.md.
+    The delays are printed (pytest -rP), and listed in docs/explanation/monitoring.md.
     """
     with closing(Watch()) as normal:
         old = Shop(fingerprint="f-old", extra_errors=0.1)
@@ -86,7 +86,7 @@ def test_normal_weeks_are_silent_and_each_planted_fault_is_found():
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_fires_in_a_normal_month(seed):
-    """As above for thirty days, with a look each minute and other random numbers."""
+    """Thirty days, evaluated each minute with other random numbers, fire nothing."""
     watch = Watch()
     watch.minutes(0, 30 * DAY, Shop(), random.Random(seed))
     assert watch.fired == []

@@ -1,4 +1,4 @@
-"""Whose failure it is, from a captured application to the alert."""
+"""Attribution of failures to users, from a captured application to the alert."""
 
 from contextlib import closing
 
@@ -12,11 +12,11 @@ from leadlog.monitor.configuration import configure
 
 
 class Base(DeclarativeBase):
-    """Of the tables below."""
+    """Base class of the tables below."""
 
 
 class Contact(Base):
-    """With an address that only one may have."""
+    """A contact with a unique address."""
 
     __tablename__ = "contact"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -25,7 +25,7 @@ class Contact(Base):
 
 @pytest.fixture
 def sign_up(tmp_path):
-    """Signs somebody up; says whether that worked, as an endpoint would with 201, 409 or 503."""
+    """Return a function that signs a user up and returns 201, 409 or 503 like an endpoint."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/shop.db")
     Base.metadata.create_all(engine)
     leadlog.configure()
@@ -50,7 +50,7 @@ def sign_up(tmp_path):
 
 
 def alerts(tmp_path, **table):
-    """What one look finds."""
+    """Return the findings of one evaluation."""
     leadlog.flush()
     monitor = Monitor(
         tmp_path / "database_logs",
@@ -65,14 +65,14 @@ def alerts(tmp_path, **table):
 
 
 def test_duplicates_that_the_application_handled_burn_no_objective(sign_up, tmp_path):
-    """Sixty sign-ups, and seven addresses that are there already."""
+    """Sixty sign-ups and seven existing addresses fire nothing."""
     answers = [sign_up(f"c{number % 60}@x.example") for number in range(67)]
     assert (answers.count(201), answers.count(409)) == (60, 7)
     assert alerts(tmp_path) == {}
 
 
 def test_they_do_where_the_settings_say_so(sign_up, tmp_path):
-    """The objective of who wants to hear of them."""
+    """With `user_errors_count` they burn the objective."""
     for number in range(67):
         sign_up(f"c{number % 60}@x.example")
     assert "burn_rate:fast" in alerts(tmp_path, user_errors_count=True)

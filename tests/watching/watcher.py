@@ -1,8 +1,9 @@
-"""A monitor as a process of its own, whose clock and measurements come line by line.
+"""A monitor as a separate process, whose clock and measurements are read line by line.
 
     python watcher.py DIRECTORY    < {"now": microseconds, "gauges": {…}} per line
 
-Answers each line with the alerts after that cycle. The channels are those of LEADLOG_ALERTS_URLS.
+Each line is answered with the alerts after that cycle. The channels are those of
+LEADLOG_ALERTS_URLS.
 """
 
 import json
@@ -18,9 +19,9 @@ said: dict[str, Any] = {"now": 0, "gauges": {}}
 
 
 def main(directory: str) -> None:
-    """One cycle for each line of standard input."""
+    """Run one cycle for each line of standard input."""
     leadlog.configure(directory=directory, poll_seconds=0.005)
-    # Apprise rests for seconds between two mails of one process; minutes pass faster here.
+    # Apprise pauses for seconds between two mails of one process; minutes pass faster here.
     apprise.NotifyBase.request_rate_per_sec = 0
     monitor = Monitor(
         directory,

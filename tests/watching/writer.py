@@ -1,4 +1,4 @@
-"""An application's process: logs what it is told to, line by line, through the real pipeline.
+"""An application's process: logs what each line requests, through the real pipeline.
 
 python writer.py DIRECTORY    < {"at": microseconds, "operations": 20, "failing": 0.5, …}
 """
@@ -13,7 +13,7 @@ NAMES = ("add_lead", "get_lead", "update_lead")
 
 
 def main(directory: str) -> None:
-    """Logs, and answers when it is in the files."""
+    """Log the requested events, and answer once they are in the files."""
     leadlog.configure(directory=directory, poll_seconds=0.005)
     log = leadlog.get_logger()
     for line in sys.stdin:

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("leadlog.cli.ship.state:status", "Show how far behind each destination is."),
     "replay": ("leadlog.cli.ship.run:replay", "Send records again that a destination refused."),
     "forget": ("leadlog.cli.ship.state:forget", "Forget a destination's position, to start over."),
+    "files": ("leadlog.cli.ship.state:files", "Write dashboards and templates of receivers."),
     "template": ("leadlog.cli.ship.state:template", "Print the index templates."),
 }
 """Command name to its location and one-line help."""

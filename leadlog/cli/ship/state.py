@@ -11,7 +11,7 @@ from leadlog.cli.terminal import count, message, print_json, safe, table
 if TYPE_CHECKING:
     from leadlog.reading.shipped import Shipped
 
-__all__ = ["forget", "status", "template"]
+__all__ = ["files", "forget", "status", "template"]
 
 
 @click.command()
@@ -159,3 +159,38 @@ def template(*, flavour: str, index: str, as_json: bool) -> None:  # noqa: ARG00
     from leadlog_processors.fields import CATEGORIES
 
     print_json({f"{index}-{name}": index_template(name, index, flavour) for name in CATEGORIES})
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--index", default="leadlog", show_default=True, help="What index names begin with.")
+@json_option
+def files(*, folder: Path, index: str, as_json: bool) -> None:
+    """Write what receivers are set up with into a folder.
+
+    kibana/ has a dashboard for Kibana and OpenSearch Dashboards (Stack Management, Saved objects,
+    Import); splunk/ is an app with a dashboard, props.conf and transforms.conf; elasticsearch/ and
+    opensearch/ have the index templates, one file each.
+
+    \b
+    Examples:
+      leadlog ship files ./receivers
+      cp -r ./receivers/splunk /opt/splunk/etc/apps/leadlog
+    """  # noqa: D301 - click wants real backspaces
+    from leadlog.core.errors import LogDirectoryError
+    from leadlog.shipping.saved import receiver_files
+
+    found = receiver_files(index)
+    for name, content in found.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as error:
+            raise LogDirectoryError(
+                f"cannot write {path}: {error.strerror or error}; name a folder that you may write"
+            ) from error
+    if as_json:
+        print_json({"folder": str(folder), "files": sorted(found)})
+    else:
+        message(f"wrote {count(len(found), 'file')} into {folder}")

@@ -45,8 +45,8 @@ class _Records(Mapping[str, Any]):
             return getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise SettingsError(
-                f"{VARIABLE}: the record of {log_type!r} is not at {module}:{name}: {error}; let "
-                "PYTHONPATH lead there"
+                f"{VARIABLE}: the record of {log_type!r} is not at {module}:{name}: {error}; add "
+                "its folder to PYTHONPATH"
             ) from error
 
     def __contains__(self, log_type: object) -> bool:

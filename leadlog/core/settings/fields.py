@@ -28,7 +28,7 @@ __all__ = ["FIELDS", "Settings"]
 class Settings:
     """All settings; each field's help, unit and default are its reference."""
 
-    directory: Path = setting(Path("database_logs"), "Folder that the category folders lie in.")
+    directory: Path = setting(Path("database_logs"), "Folder that contains the category folders.")
     enabled: bool = setting(True, "Whether anything is captured and written at all.")
     level: str = setting(
         "info",
@@ -44,17 +44,17 @@ class Settings:
         "sqlite:///leads.db", "URL of the lead store.", secret=True, shown=mask_url
     )
     tier_excellent_ms: float = setting(
-        200.0, "Slowest call that is `excellent`.", unit="ms", validator=at_least(0)
+        200.0, "Longest duration of an `excellent` call.", unit="ms", validator=at_least(0)
     )
     tier_good_ms: float = setting(
-        500.0, "Slowest call that is `good`.", unit="ms", validator=at_least(0)
+        500.0, "Longest duration of a `good` call.", unit="ms", validator=at_least(0)
     )
     tier_acceptable_ms: float = setting(
-        2000.0, "Slowest call that is `acceptable`.", unit="ms", validator=at_least(0)
+        2000.0, "Longest duration of an `acceptable` call.", unit="ms", validator=at_least(0)
     )
     tier_slow_ms: float = setting(
         5000.0,
-        "Slowest call that is `slow`; beyond is `very_slow`.",
+        "Longest duration of a `slow` call; a longer one is `very_slow`.",
         unit="ms",
         validator=at_least(0),
     )
@@ -67,12 +67,12 @@ class Settings:
     )
     complexity_size_bytes: int = setting(
         10_000,
-        "Payload above which complexity_level rises a step.",
+        "Payload size above which complexity_level rises one step.",
         unit="bytes",
         validator=at_least(1),
     )
     complexity_queries: int = setting(
-        10, "Query count above which complexity_level rises a step.", validator=at_least(1)
+        10, "Query count above which complexity_level rises one step.", validator=at_least(1)
     )
     optimization_needed_ms: float = setting(
         5000.0,
@@ -97,20 +97,20 @@ class Settings:
     )
     enrich: str = setting(
         "drain",
-        "Who labels, masks and renders an event: the drain behind the ring, or the caller, so that "
-        "nothing unmasked lies in shared memory and processors get live objects.",
+        "Where events are labelled, masked and rendered: in the drain, or in the caller, which "
+        "keeps unmasked data out of shared memory and gives processors live objects.",
         validator=one_of("drain", "caller"),
     )
     line_limit_bytes: int = setting(
         16_384, "Longest line; longer values are cut.", unit="bytes", validator=at_least(4096)
     )
     memory_sample_seconds: float = setting(
-        1.0, "How often the resident memory is sampled.", unit="s", validator=at_least(0.01)
+        1.0, "Interval between samples of the resident memory.", unit="s", validator=at_least(0.01)
     )
     store_sample_seconds: float = setting(
         60.0,
-        "How often at most the store is counted for `system_info` of performance_metrics, while "
-        "such events come; 0 for never.",
+        "Shortest interval between counts of the store for `system_info` of performance_metrics, "
+        "taken while such events are logged; 0 for never.",
         unit="s",
         validator=at_least(0),
     )
@@ -125,14 +125,14 @@ class Settings:
     )
     overflow_bytes: int = setting(
         64 << 20,
-        "Most that waits in further rings while the usual ones are full, over all categories; and, "
-        "where memory for these is short, most that waits on the heap.",
+        "Maximum size of further rings while the usual ones are full, over all categories; and, if "
+        "memory for these is short, of the lines that wait on the heap.",
         unit="bytes",
         validator=at_least(0),
     )
     poll_seconds: float = setting(
         0.05,
-        "How often the drain looks for lines while they come.",
+        "Interval at which the drain polls for lines while they arrive.",
         unit="s",
         validator=at_least(0.001),
     )
@@ -144,7 +144,7 @@ class Settings:
     )
     durability: str = setting(
         "process",
-        "What a line survives: the process's death, or (fsync, every second) a power cut.",
+        "What written lines survive: the process's death, or (fsync, each second) a power failure.",
         validator=one_of("process", "fsync"),
     )
     file_mode: int = setting(0o600, "Mode of new files.", converter=file_mode_of, shown=oct)
@@ -187,7 +187,7 @@ class Settings:
     airtable_base_id: str = setting("", "Airtable base that the sync uses, `app…`.")
     airtable_table: str = setting("Leads", "Name or id of its table.")
     airtable_endpoint_url: str = setting(
-        "https://api.airtable.com", "Where Airtable's API is; another one for tests."
+        "https://api.airtable.com", "URL of Airtable's API; another one for tests."
     )
     airtable_fields: dict[str, Any] = setting(
         {},
@@ -198,11 +198,11 @@ class Settings:
         "Lead ID", "Airtable field that holds the id of the lead."
     )
     airtable_modified_field: str = setting(
-        "", "Airtable field that holds when a row was last changed."
+        "", "Airtable field with the time of a row's last change."
     )
     airtable_conflict: str = setting(
         "remote",
-        "Who wins a field that both sides changed, where the row does not tell when.",
+        "Side that wins a field changed on both, if the row does not show when it was changed.",
         validator=one_of("local", "remote"),
     )
     airtable_max_delete_share: float = setting(
@@ -215,13 +215,13 @@ class Settings:
     )
     alerts: dict[str, Any] = setting(
         {},
-        "Rules and pace of the alerts, see docs/how-to/alerts.md.",
+        "Rules and timing of the alerts, see docs/how-to/alerts.md.",
         converter=json_object,
         validator=text_keys,
     )
     alerts_urls: str = setting(
         "",
-        "Apprise URLs that alerts go to, separated by spaces; best through LEADLOG_ALERTS_URLS.",
+        "Apprise URLs that receive alerts, separated by spaces; best set by LEADLOG_ALERTS_URLS.",
         secret=True,
     )
     ship: dict[str, Any] = setting(
@@ -233,7 +233,8 @@ class Settings:
 
     health_database_ms: float = setting(
         500.0,
-        "Answer of the lead store from which `leadlog health` warns; ten times it is critical.",
+        "Response time of the lead store from which `leadlog health` warns; ten times it is "
+        "critical.",
         unit="ms",
         validator=at_least(0.001),
     )
@@ -245,7 +246,7 @@ class Settings:
     )
     health_disk_mb: float = setting(
         1000.0,
-        "Free room below which `leadlog health` warns; a tenth of it is critical.",
+        "Free disk space below which `leadlog health` warns; a tenth of it is critical.",
         unit="10^6 bytes",
         validator=at_least(0),
     )
@@ -291,14 +292,14 @@ class Settings:
     )
     health_latency_ratio: float = setting(
         3.0,
-        "How many times the p95 of the week before an operation may take before `leadlog health` "
+        "Ratio of an operation's p95 to that of the week before, from which `leadlog health` "
         "warns; three times it is critical.",
         validator=at_least(1.001),
     )
     health_quality_drop: float = setting(
         0.15,
-        "How far the mean data-quality score (0 to 1) of new leads may fall below that of those "
-        "before, until `leadlog health` warns; twice it is critical.",
+        "Drop of the mean data-quality score (0 to 1) of new leads, compared with those before, "
+        "from which `leadlog health` warns; twice it is critical.",
         validator=at_least(0.001),
     )
 

@@ -18,8 +18,9 @@ export async function show(context) {
     shippingCard.hidden = !found.shipping.length;
     fill(none, some ? null : empty("No runs", "Neither a sync nor a migration ended in this period. ", h("code", {}, "leadlog sync run"), " and ", h("code", {}, "leadlog migrate"), " make some."));
     if (some) {
-      fill(tiles, tile("Failed", count(found.failed), found.failed > 0), tile("Conflicts", count(found.conflicts)), tile("Waited for rate limits", ms(found.waited_ms)), tile("Rejected", count(found.rejected), found.rejected > 0));
-      fill(runs, table([{ title: "Ended", nowrap: true }, { title: "What" }, { title: "Result" }, { title: "Took", n: true }, ...(foretold ? [{ title: "Expected", n: true }] : []), { title: "Waited", n: true }, { title: "Conflicts", n: true }, { title: "Rejected", n: true }, { title: "Counts", main: true }],
+      const of = found.total > found.runs.length ? `, newest ${count(found.runs.length)}` : "";
+      fill(tiles, tile("Failed", count(found.failed), found.failed > 0), tile(`Conflicts${of}`, count(found.conflicts)), tile(`Waited for rate limits${of}`, ms(found.waited_ms)), tile(`Rejected${of}`, count(found.rejected), found.rejected > 0));
+      fill(runs, table([{ title: "Ended", nowrap: true }, { title: "What", nowrap: true }, { title: "Result" }, { title: "Took", n: true }, ...(foretold ? [{ title: "Expected", n: true }] : []), { title: "Waited", n: true }, { title: "Conflicts", n: true }, { title: "Rejected", n: true }, { title: "Counts", main: true }],
         found.runs.map((run) => [
           stamp(run.at), h("span", {}, `${run.kind} ${words(run.type ?? "")} `, run.session_id && h("a.note", { href: address("session", { id: run.session_id, at: run.event_id }) }, "session")),
           run.success === null ? "–" : run.success ? chip("succeeded", "ok") : chip("failed", "bad"), ms(run.ms), ...(foretold ? [ms(run.expected_ms)] : []), ms(run.waited_ms), count(run.conflicts), count(run.rejected),

@@ -1,6 +1,8 @@
 """Weighted counts and percentiles, shared by all pages."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 
 from leadlog.reading.analytics.durations import middle_of
 from leadlog.reading.index.columns import Kind
@@ -50,19 +52,11 @@ def percentiles(buckets: Buckets, *ranks: float) -> tuple[float | None, ...]:
 
     Args:
         buckets: counts by bucket.
-        ranks: the ranks, 0 to 1, in ascending order.
+        ranks: the shares, 0 to 1.
     """
-    whole = sum(buckets.values())
-    if not whole:
-        return (None,) * len(ranks)
-    found: list[float | None] = []
-    wanted = [rank * whole - 1e-9 for rank in ranks]
-    passed = 0.0
     ordered = sorted(buckets)
-    for bucket in ordered:
-        passed += buckets[bucket]
-        while len(found) < len(wanted) and passed >= wanted[len(found)]:
-            found.append(middle_of(bucket))
-        if len(found) == len(wanted):
-            break
-    return (*found, *[middle_of(ordered[-1])] * (len(wanted) - len(found)))
+    passed = [*accumulate(map(buckets.__getitem__, ordered))]
+    if not passed or not passed[-1]:
+        return (None,) * len(ranks)
+    found = (bisect_left(passed, rank * passed[-1] - 1e-9) for rank in ranks)
+    return tuple(middle_of(ordered[min(place, len(ordered) - 1)]) for place in found)

@@ -1,7 +1,7 @@
 """The history of one row: who did what to it, the outcomes, and the row as of a point in time."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
@@ -85,13 +85,13 @@ def entity(log: Log, key: str, *, at: int | None = None, reads: bool = False) ->
         row = next(
             (row for row in rows_of(table) if row["_key"] == key) if table else iter(()), None
         )
-        entries = [_plain(entry) for entry in reversed(one.entries)]
+        entries = one.entries[: -_MOST - 1 : -1]
         rows.append(
             Timeline(
                 one.entity,
                 key,
-                tuple(entries[:_MOST]),
-                max(len(entries) - _MOST, 0),
+                tuple(map(_plain, entries)),
+                len(one.entries) - len(entries),
                 tuple(doubt._asdict() for doubt in one.doubts),
                 row,
                 moment,
@@ -101,8 +101,8 @@ def entity(log: Log, key: str, *, at: int | None = None, reads: bool = False) ->
 
 
 def _plain(entry: Any) -> dict[str, Any]:
-    misfits = {
-        name: None if misfit is None else misfit._asdict()
-        for name, misfit in (("gap", entry.gap), ("lost_update", entry.lost_update))
-    }
-    return {**asdict(entry), **misfits}
+    plain = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    for name in ("gap", "lost_update"):
+        if plain[name] is not None:
+            plain[name] = plain[name]._asdict()
+    return plain

@@ -18,7 +18,8 @@ from leadlog.dashboard.model.errors import ErrorGroup, error_groups
 from leadlog.dashboard.model.verdict import OperationFigures, Verdict, verdict
 from leadlog.dashboard.model.windows import WEEK_US, TimeWindow
 from leadlog.reading.index.columns import Kind
-from leadlog.reading.index.figures import Figures, Total
+from leadlog.reading.index.figures import Figures
+from leadlog.reading.index.periods import PeriodCounts, counts_of_period
 
 __all__ = ["Chart", "Marker", "Now", "Tile", "now"]
 
@@ -133,11 +134,16 @@ def now(log: Log, window: TimeWindow, firing: Collection[str] = ()) -> Now:
     with log.figures() as figures:
         extent = figures.extent()
         read = _read(figures, window, extent)
-        chart = _chart(figures, window, read)
-        operations = _operations(figures, window, read)
-        tiles = _tiles(figures, window, chart, read)
+        chart = _chart(window, read)
+        operations = _operations(window, read)
+        tiles = _tiles(chart, read)
         groups = error_groups(
-            log, figures, window, most=_ERRORS_SHOWN, series=read.events, totals=read.totals
+            log,
+            figures,
+            window,
+            most=_ERRORS_SHOWN,
+            series=read.now.series,
+            totals=read.now.totals,
         )
         markers = _markers(log, figures, window, read.kinds)
     last, state = None, _NOTHING
@@ -174,16 +180,14 @@ class _Read(NamedTuple):
     """The data of a period that is read once and shared by everything on the page.
 
     Attributes:
-        kinds: kinds by number.
-        events: kind to slot of the charts to number of events.
-        totals: kind to the totals of its events.
-        before: the period a week earlier; None if the log does not go back that far.
+        kinds: by number.
+        now: of the period.
+        before: of the period a week earlier; None where the log does not reach so far.
     """
 
     kinds: Mapping[int, Kind]
-    events: Mapping[int, Mapping[int, int]]
-    totals: Mapping[int, Total]
-    before: TimeWindow | None
+    now: PeriodCounts
+    before: PeriodCounts | None
 
 
 _Name = tuple[str, str]
@@ -191,33 +195,24 @@ _Name = tuple[str, str]
 
 
 def _read(figures: Figures, window: TimeWindow, extent: tuple[int, int] | None) -> _Read:
+    kinds = figures.kinds()
     earlier = window.shifted(WEEK_US)
+    lots = {lot for number, lot in figures.lots().items() if _is_call(kinds[number])}
     return _Read(
-        figures.kinds(),
-        figures.series(None, window.since, window.until, window.step),
-        figures.totals(None, window.since, window.until),
-        earlier if extent is not None and extent[0] <= earlier.since else None,
+        kinds,
+        counts_of_period(figures, window.since, window.until, window.step, lots),
+        counts_of_period(figures, earlier.since, earlier.until, None, ())
+        if extent is not None and extent[0] <= earlier.since
+        else None,
     )
 
 
-def _calls_latency(
-    figures: Figures, window: TimeWindow, kinds: Mapping[int, Kind], step: int | None
-) -> Mapping[int, dict[int, float]]:
-    """Return slot to duration bucket to number of calls; without a step, all are in slot 0."""
-    lots = {lot for number, lot in figures.lots().items() if _is_call(kinds[number])}
-    found: dict[int, dict[int, float]] = defaultdict(dict)
-    read = figures.latencies_of_lots(lots, window.since, window.until, step)
-    for lot, slot, counted in read:
-        add_buckets(found[slot], counted, kinds[lot].rate)
-    return found
-
-
-def _chart(figures: Figures, window: TimeWindow, read: _Read) -> Chart:
+def _chart(window: TimeWindow, read: _Read) -> Chart:
     slots, kinds = window.slots(), read.kinds
     made: dict[int, float] = defaultdict(float)
     failed: dict[int, float] = defaultdict(float)
     wrong: dict[int, float] = defaultdict(float)
-    for number, own in read.events.items():
+    for number, own in read.now.series.items():
         kind = kinds[number]
         into_all = [made] if _is_call(kind) else [wrong] if _is_error(kind) else []
         if _is_call(kind) and kind.failed:
@@ -225,7 +220,9 @@ def _chart(figures: Figures, window: TimeWindow, read: _Read) -> Chart:
         for into in into_all:
             for slot, n in own.items():
                 into[slot] += n / kind.rate
-    buckets = _calls_latency(figures, window, kinds, window.step)
+    buckets: dict[int, dict[int, float]] = defaultdict(dict)
+    for (lot, slot), counted in read.now.lots.items():
+        add_buckets(buckets[slot], counted.items(), kinds[lot].rate)
     both = [percentiles(buckets.get(slot, {}), 0.5, 0.95) for slot in slots]
     return Chart(
         tuple(window.times()),
@@ -238,7 +235,7 @@ def _chart(figures: Figures, window: TimeWindow, read: _Read) -> Chart:
     )
 
 
-def _operations(figures: Figures, window: TimeWindow, read: _Read) -> tuple[OperationFigures, ...]:
+def _operations(window: TimeWindow, read: _Read) -> tuple[OperationFigures, ...]:
     kinds = read.kinds
     name_of: dict[int, _Name] = {
         number: (str(kind.operation), kind.category)
@@ -246,17 +243,19 @@ def _operations(figures: Figures, window: TimeWindow, read: _Read) -> tuple[Oper
         if kind.operation is not None and not _is_error(kind)
     }
     by_name: dict[_Name, list[int]] = defaultdict(list)
-    for number in read.totals:
+    for number in read.now.totals:
         if number in name_of:
             by_name[name_of[number]].append(number)
-    buckets = _buckets(figures, window, kinds, name_of)
-    before = {} if read.before is None else _buckets(figures, read.before, kinds, name_of)
+    buckets = _buckets(read.now, kinds, name_of)
+    before = {} if read.before is None else _buckets(read.before, kinds, name_of)
     found = []
     for name, numbers in by_name.items():
-        own = {number: read.totals[number] for number in numbers}
+        own = {number: read.now.totals[number] for number in numbers}
         failed = weighed({n: t for n, t in own.items() if kinds[n].failed}, kinds)
         known = weighed({n: t for n, t in own.items() if kinds[n].failed is not None}, kinds)
         p50, p95 = percentiles(buckets.get(name, {}), 0.5, 0.95)
+        if sum(total.timed for total in own.values()) == 1:  # which is known exactly
+            p50 = p95 = sum(total.us for total in own.values()) / 1000
         (p95_before,) = percentiles(before.get(name, {}), 0.95)
         found.append(
             OperationFigures(
@@ -277,15 +276,12 @@ def _operations(figures: Figures, window: TimeWindow, read: _Read) -> tuple[Oper
 
 
 def _buckets(
-    figures: Figures,
-    window: TimeWindow,
-    kinds: Mapping[int, Kind],
-    name_of: Mapping[int, _Name],
+    counts: PeriodCounts, kinds: Mapping[int, Kind], name_of: Mapping[int, _Name]
 ) -> Mapping[_Name, dict[int, float]]:
     found: dict[_Name, dict[int, float]] = defaultdict(dict)
-    for number, _, counted in figures.latencies(None, window.since, window.until):
+    for number, counted in counts.durations.items():
         if number in name_of:
-            add_buckets(found[name_of[number]], counted, kinds[number].rate)
+            add_buckets(found[name_of[number]], counted.items(), kinds[number].rate)
     return found
 
 
@@ -295,7 +291,7 @@ def _spark(window: TimeWindow, numbers: list[int], read: _Read) -> tuple[float, 
     sums = [0.0] * -(-len(slots) // width)
     for number in numbers:
         rate = read.kinds[number].rate
-        for slot, n in read.events.get(number, {}).items():
+        for slot, n in read.now.series.get(number, {}).items():
             sums[(slot - slots.start) // width] += n / rate
     return tuple(sums)
 
@@ -311,17 +307,21 @@ def _highest(values: list[float | None]) -> float | None:
     return max(known, default=None)
 
 
-def _tiles(figures: Figures, window: TimeWindow, chart: Chart, read: _Read) -> tuple[Tile, ...]:
+def _tiles(chart: Chart, read: _Read) -> tuple[Tile, ...]:
     kinds = read.kinds
 
     def measured(
-        period: TimeWindow, totals: Mapping[int, Total]
+        counts: PeriodCounts,
     ) -> tuple[float, float | None, float | None, float]:
+        totals = counts.totals
         made = {n: t for n, t in totals.items() if _is_call(kinds[n])}
         known = {n: t for n, t in made.items() if kinds[n].failed is not None}
         failed = {n: t for n, t in made.items() if kinds[n].failed}
-        buckets = _calls_latency(figures, period, kinds, None)
-        (p95,) = percentiles(buckets.get(0, {}), 0.95)
+        buckets: dict[int, float] = {}
+        for number, counted in counts.durations.items():
+            if number in made:
+                add_buckets(buckets, counted.items(), kinds[number].rate)
+        (p95,) = percentiles(buckets, 0.95)
         wrong = {n: t for n, t in totals.items() if _is_error(kinds[n])}
         return (
             weighed(made, kinds),
@@ -330,11 +330,10 @@ def _tiles(figures: Figures, window: TimeWindow, chart: Chart, read: _Read) -> t
             weighed(wrong, kinds),
         )
 
-    values = measured(window, read.totals)
+    values = measured(read.now)
     before: tuple[float | None, ...] = (None,) * 4
     if read.before is not None:
-        totals = figures.totals(None, read.before.since, read.before.until)
-        before = measured(read.before, totals)
+        before = measured(read.before)
     failing = [share(failed, made) for failed, made in zip(chart.failed, chart.calls, strict=True)]
     return (
         Tile("Operations", "count", values[0], before[0], _thinned([*chart.calls], sum), None),

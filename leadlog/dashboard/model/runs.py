@@ -87,7 +87,7 @@ class Runs:
     Attributes:
         runs: the runs, newest first.
         total: number of runs in the period.
-        failed: number of listed runs that failed.
+        failed: number of runs in the period that failed.
         conflicts: conflicts of the listed runs; None if unknown for all.
         waited_ms: time that the listed runs waited, in milliseconds; None if unknown for all.
         rejected: leads that the listed runs rejected; None if unknown for all.
@@ -111,12 +111,15 @@ def runs(log: Log, window: TimeWindow) -> Runs:
         ReadError: a log file cannot be read.
     """
     with log.figures() as figures:
-        wanted = [
-            number
+        kinds = {
+            number: kind
             for number, kind in figures.kinds().items()
             if kind.category in {"sync_operations", "migration_operations"}
-        ]
-        total = sum(one.n for one in figures.totals(wanted, window.since, window.until).values())
+        }
+        wanted = [*kinds]
+        totals = figures.totals(wanted, window.since, window.until)
+        total = sum(one.n for one in totals.values())
+        failed = sum(one.n for number, one in totals.items() if kinds[number].failed)
         found = figures.newest(wanted, window.since, window.until, most=_MOST)
         records = log.records(figures, [one.number for one in found])
     shown = tuple(
@@ -127,7 +130,7 @@ def runs(log: Log, window: TimeWindow) -> Runs:
     return Runs(
         shown,
         total,
-        sum(1 for one in shown if one.success is False),
+        failed,
         _sum([one.conflicts for one in shown]),
         _sum([one.waited_ms for one in shown]),
         _sum([one.rejected for one in shown]),

@@ -114,7 +114,7 @@ class Events:
                 "message": str(error),
                 "code": getattr(error, "code", None),
                 "recovery_attempted": False,
-                "recovery_method": "the next sync goes on where this one stopped",
+                "recovery_method": "the next sync continues where this one stopped",
                 "data_loss": False,
             },
             {"operation": f"sync.{result.sync_type}", "operation_id": result.sync_id},

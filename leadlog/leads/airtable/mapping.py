@@ -101,7 +101,7 @@ def names_of(configured: Mapping[str, Any]) -> dict[str, str]:
         raise SettingsError("airtable_fields: full_name cannot be left out; a lead needs a name")
     twice = [name for name in found.values() if list(found.values()).count(name) > 1]
     if twice:
-        raise SettingsError(f"airtable_fields: {twice[0]!r} is there for two fields of a lead")
+        raise SettingsError(f"airtable_fields: {twice[0]!r} is used for two fields of a lead")
     return found
 
 
@@ -177,7 +177,7 @@ class FieldMapping:
         if not _PLAIN_NUMBER.fullmatch(text):
             raise ValidationError(
                 f"{self.name} {values.shown(value)} is not a plain number and the Airtable field "
-                f"{self.title!r} holds numbers, so it would change on the way; {remedy}"
+                f"{self.title!r} holds numbers, so it would be altered; {remedy}"
             )
         if len(text.lstrip("-0.").replace(".", "")) > _EXACT_DIGITS:
             raise ValidationError(

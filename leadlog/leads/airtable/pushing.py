@@ -242,7 +242,7 @@ class Pusher:
             if not one.record_id or self.context.table.get(one.record_id) is not None:
                 raise error  # the row exists: the token lacks the permission to change it
             one.outcome.worsen(
-                "skipped", "its row was deleted meanwhile; the next sync decides", error.code
+                "skipped", "its row was deleted during the sync; the next one decides", error.code
             )
             return False
         self.context.fail(one.outcome, f"push:{one.lead_id}", one.sent, error)

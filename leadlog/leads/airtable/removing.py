@@ -174,7 +174,7 @@ class Remover:
         context = self.context
         if not context.pull and not edited:
             outcome = context.outcome(lead, lead["id"], link.record_id)
-            outcome.worsen("skipped", "its row is gone; a pull decides")
+            outcome.worsen("skipped", "its row was deleted; a pull decides")
             return
         row = context.confirm(link.record_id)
         if row is not None:
@@ -186,7 +186,7 @@ class Remover:
                 self.pusher.create(outcome, lead, again=True)
             else:
                 outcome.worsen(
-                    "skipped", "its row is gone, but the lead was changed; a push decides"
+                    "skipped", "its row was deleted, but the lead was changed; a push decides"
                 )
             return
         if not context.room():
@@ -195,7 +195,7 @@ class Remover:
         if context.dry or context.store.remove(lead["id"], lead["row_version"]):
             outcome.actions.append("delete_lead")
         else:
-            outcome.worsen("skipped", "the lead was changed meanwhile; the next sync decides")
+            outcome.worsen("skipped", "the lead was changed during the sync; the next one decides")
 
     def _refuse(self, outcomes: Sequence[LeadOutcome], what: str) -> None:
         """Skip all of these deletes, because they exceed the share."""

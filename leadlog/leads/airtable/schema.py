@@ -108,7 +108,7 @@ class Binding:
             raise SyncError(
                 "the Airtable table does not fit: "
                 + "; ".join(problem.message for problem in self.problems)
-                + " (leadlog sync schema shows all of it, --create adds what is missing)"
+                + " (leadlog sync schema lists all problems, --create adds missing fields)"
             )
 
 

@@ -137,7 +137,7 @@ class AirtableTransport(HTTPAdapter):
             raise QuotaError(
                 "the monthly API calls of this Airtable workspace are used up (429 "
                 f"{QUOTA}); wait for the next month or upgrade the workspace, then sync "
-                "again: nothing is lost meanwhile",
+                "again: no changes are lost",
                 code=QUOTA,
                 status=429,
             )

@@ -74,8 +74,8 @@ def read_manifest(directory: Path) -> BackupManifest:
         return BackupManifest(**found, directory=directory)
     except (OSError, ValueError, TypeError) as error:
         raise MigrationError(
-            f"there is no whole backup in {directory} ({error}); `leadlog migrate backups` lists "
-            "those that there are"
+            f"there is no complete backup in {directory} ({error}); `leadlog migrate backups` "
+            "lists the existing ones"
         ) from error
 
 

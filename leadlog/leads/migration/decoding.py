@@ -108,7 +108,7 @@ class Decoder:
             for key, value in pairs:
                 if key in seen and seen[key] != value:
                     self.problem = (
-                        f"the key {key[:60]!r} is there twice, with different values; keep one of "
+                        f"the key {key[:60]!r} occurs twice, with different values; keep one of "
                         "them, or rename the other"
                     )
                 seen[key] = value

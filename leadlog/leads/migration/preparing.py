@@ -105,16 +105,14 @@ def prepare(
     earlier = runs.to_resume(accounts)
     if earlier is not None:
         result.migration_id, result.resumed = earlier.id, True
-        result.notes.append(
-            f"goes on with the migration of {earlier.started_at:%Y-%m-%d %H:%M:%S} UTC"
-        )
+        result.notes.append(f"resumes the migration of {earlier.started_at:%Y-%m-%d %H:%M:%S} UTC")
         if earlier.backup is not None:
             result.backup = Path(earlier.backup)
             _use_copies(given, result.backup)
         return True
     _note_changes(runs, given, result)
     if runs.complete(accounts) == accounts:
-        result.notes.append("all of this was migrated before; nothing is written")
+        result.notes.append("everything was migrated before; nothing is written")
         return False
     before = runs.state()
     if root is not None:
@@ -168,10 +166,10 @@ def _note_changes(runs: MigrationTables, given: Sequence[Input], result: Migrati
             if not then:
                 continue
             if one.source.sha256 not in then:
-                unfinished = ", which did not come to its end" if run.status == RUNNING else ""
+                unfinished = ", which was interrupted" if run.status == RUNNING else ""
                 result.notes.append(
                     f"{one.source.path} has changed since migration {run.id}{unfinished}; it is "
-                    "read again, and leads that are there already are recognised"
+                    "read again, and leads that are already stored are recognised"
                 )
             break
 

@@ -117,7 +117,7 @@ class JsonReader:
         if not self._cut_off:
             yield Broken(
                 "the source ends before its array is closed with ]: it may have been cut off, and "
-                "what came after is not there",
+                "the rest is missing",
                 window.line(window.pos),
             )
 

@@ -71,7 +71,7 @@ def record_run(
     whole = error is None and result.data_integrity_maintained is not False
     message = None if error is None else str(error) or type(error).__name__
     if error is None and not whole:
-        message = "what is in the database is not what was read; see validate_migration"
+        message = "the database does not contain all that was read; see validate_migration"
     DatabaseLogger().log_migration_operation(
         "json_to_db",
         {

@@ -96,7 +96,7 @@ class Migrator:
         if done > source.records:
             raise MigrationError(
                 f"{source.path} has {source.records} records, but {done} are accounted for: it "
-                "reads otherwise than it did; give the options that were given then"
+                "is no longer read as before; give the same options as then"
             )
         if runs is not None and source_id is not None:
             runs.set_complete(source_id)

@@ -148,7 +148,7 @@ class SourceText:
 
     @property
     def position(self) -> int:
-        """How many bytes of the file have been read."""
+        """Number of bytes of the file read so far."""
         return self._raw.tell()
 
     def read(self, size: int) -> str:
@@ -184,7 +184,7 @@ class SourceText:
         begin = self._peek()
         for sign, what in _NO_TABLES.items():
             if begin.lstrip().lower().startswith(sign):
-                raise ReadError(f"{name} is {what} and no table; export it as CSV or as a workbook")
+                raise ReadError(f"{name} is {what}, not a table; export it as CSV or as a workbook")
         wide = self.encoding.startswith("utf-16") or self.encoding.startswith("utf-32")
         if (
             begin.count(b"\0") * _FEW > len(begin)
@@ -230,7 +230,7 @@ class SourceText:
         except UnicodeDecodeError as error:
             if not self._utf8:
                 self.problem = (
-                    f"the source is not {self.encoding} ({error.reason}); what comes after cannot "
+                    f"the source is not {self.encoding} ({error.reason}); the rest cannot "
                     "be read, so give another encoding"
                 )
                 return ""

@@ -237,7 +237,7 @@ class TableReader:
         if filled == 1 and len(self.header) > _CERTAIN and not _like_name(only):
             return self._reject(row, "the row has one cell only, which reads like a line of text")
         if first.casefold() in _TOTALS and not self._anchored(cells):
-            return self._reject(row, f"the row begins with {first!r}, so it is a sum and no lead")
+            return self._reject(row, f"the row begins with {first!r}, so it is a total, not a lead")
         return Read(dict(zip(self.header, cells, strict=False)), row.line, size)
 
     def _reject(self, row: TableRow, reason: str) -> Broken:

@@ -148,7 +148,7 @@ class _Batch:
             if outcome is None:
                 report.found(f"{self._name}: nothing is known of record {ordinal}")
             elif (outcome == "rejected") is not isinstance(candidate, ValidationError):
-                report.found(f"{self._name}: record {ordinal} reads otherwise than it did")
+                report.found(f"{self._name}: record {ordinal} is no longer read as before")
             elif isinstance(candidate, NormalisedLead):
                 lead = leads.get(lead_id or "")
                 if lead is None:

@@ -193,7 +193,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _restore_sqlite(connections: Connections, source: Path) -> None:
     if in_memory(connections.url):
-        raise StoreError("a store in memory is gone after this command; give a file")
+        raise StoreError("an in-memory store is lost when this command ends; give a file")
     with _opened(source) as backup:
         tables = {row[0] for row in backup.execute("SELECT name FROM sqlite_master")}
         if not {"leads", "lead_key"} <= tables:

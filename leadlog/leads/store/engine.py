@@ -283,7 +283,7 @@ class Connections:
                 connection = session.connection()
                 connection.exec_driver_sql("PRAGMA analysis_limit=400")
                 connection.exec_driver_sql("ANALYZE")
-        except DBAPIError:  # locked: the leads are stored all the same
+        except DBAPIError:  # locked: the statistics are optional
             pass
 
     def vacuum(self) -> None:

@@ -321,7 +321,8 @@ class Keyset:
             ]
         except (AttributeError, TypeError, ValueError, binascii.Error):
             raise ValidationError(
-                f"cursor {values.shown(cursor)} is none; give the `next` of a page of this search"
+                f"cursor {values.shown(cursor)} is invalid; give the `next` of a page of this "
+                "search"
             ) from None
         if names != self._names:
             raise ValidationError(

@@ -21,7 +21,7 @@ BEGIN
   UPDATE sync_link SET local_times = json_patch(
     local_times, (SELECT json_group_object(field, NEW.updated_at) FROM ({_CHANGED}))
   ) WHERE lead_id = NEW.id;
-END"""  # noqa: S608 - as said above
+END"""  # noqa: S608 - the names above only
 
 _NAMES = ", ".join(f"'{name}'" for name in _FIELDS)
 FUNCTION = f"""CREATE OR REPLACE FUNCTION leadlog_field_times() RETURNS trigger AS $$
@@ -32,7 +32,7 @@ BEGIN
     WHERE new_.value IS DISTINCT FROM old_.value AND key IN ({_NAMES})
   ))::json WHERE lead_id = NEW.id;
   RETURN NULL;
-END $$ LANGUAGE plpgsql"""  # noqa: S608 - as said above
+END $$ LANGUAGE plpgsql"""  # noqa: S608 - the names above only
 """The function that PostgreSQL's trigger calls; a backup of the tables does not include it."""
 
 _POSTGRESQL = (

@@ -137,7 +137,7 @@ def text(value: Any, field: str, limit: int | None = None) -> str | None:
     else:
         raise ValidationError(
             f"{field} is {shown(value)}, a {type(value).__name__}; give text, or give the value "
-            "under a name of your own to keep it in raw_data"
+            "under another name to keep it in raw_data"
         )
     if not found:
         return None

@@ -159,7 +159,7 @@ def _rate(context: ProbeContext, throttled: bool) -> Check:
         return Check(
             name,
             "critical",
-            message="the last sync met the end of the monthly quota",
+            message="the last sync exhausted the monthly quota",
             remedy="wait for the next month, or raise the plan's quota",
         )
     if throttled or details.get("airtable_rate_limited") is True:

@@ -31,7 +31,7 @@ def probe(context: ProbeContext) -> Iterator[Check]:
             refused = connection.execute(select(func.count()).select_from(SyncItem)).scalar_one()
     except DBAPIError as error:
         for name in _NAMES:
-            yield Check(name, "unknown", message=f"the lead store does not say: {error.orig}")
+            yield Check(name, "unknown", message=f"the lead store cannot be read: {error.orig}")
         return
     settings = context.settings
     remedy = (

@@ -112,10 +112,9 @@ def sink_checks(sinks: Sequence[SinkReport]) -> Iterator[Check]:
         float(dropped),
         warning=1.0,
         unit="events",
-        message=f"{dropped} events did not reach sinks beside the files ({said}); the files have "
-        "them"
+        message=f"{dropped} events did not reach additional sinks ({said}); the files have them"
         if dropped
-        else "every event reached the sinks beside the files",
+        else "every event reached the additional sinks",
         remedy="see that the sinks' receivers answer, or give them a larger SinkQueue.queue_bytes; "
         "the table of sinks of `leadlog doctor --json` says what they raised",
     )
@@ -128,7 +127,7 @@ def sink_checks(sinks: Sequence[SinkReport]) -> Iterator[Check]:
         message=f"the sink {failing[0].sink} of process {failing[0].process_id} fails: "
         f"{failing[0].error}"
         if failing
-        else "no sink beside the files fails",
+        else "no additional sink fails",
         remedy="see that its receiver answers; nothing is lost in the files",
     )
 
@@ -172,7 +171,7 @@ def _clock(context: ProbeContext) -> Check:
         unit="s",
         message=f"the newest event is {ahead:.1f} s ahead of this clock"
         if ahead
-        else "no event is of a time to come",
+        else "no event has a future timestamp",
         remedy="let all hosts that log here follow the same time servers; a clock that was set "
         "back recovers by itself",
     )

@@ -139,8 +139,8 @@ def _counts(counts: EventCounts) -> Iterator[Metric]:
         yield family
     for name, help_text, label, single in (
         ("events", "Events that were logged.", "log_type", counts.events),
-        ("leads_added", "Leads that came, by data quality.", "data_quality", counts.qualities),
-        ("sync_leads", "Leads of syncs by result.", "result", counts.sync_leads),
+        ("leads_added", "New leads by data quality.", "data_quality", counts.qualities),
+        ("sync_leads", "Leads in syncs by result.", "result", counts.sync_leads),
     ):
         family = CounterMetricFamily(f"leadlog_{name}", help_text, labels=(label,))
         for value, number in sorted(single.items()):
@@ -148,11 +148,11 @@ def _counts(counts: EventCounts) -> Iterator[Metric]:
         yield family
     yield CounterMetricFamily(
         "leadlog_user_errors",
-        "Operations that failed by an error of the user's.",
+        "Operations that failed through a user's error.",
         value=counts.user_errors,
     )
     yield CounterMetricFamily(
-        "leadlog_api_calls", "Calls of Airtable that syncs made.", value=counts.api_calls
+        "leadlog_api_calls", "Airtable requests made by syncs.", value=counts.api_calls
     )
     histogram = HistogramMetricFamily(
         "leadlog_operation_duration_seconds",
@@ -194,7 +194,7 @@ def _shipping(directory: Path) -> Iterator[Metric]:
         "leadlog_ship_lag_bytes", "Bytes that a destination lacks.", labels=("destination",)
     )
     sent = CounterMetricFamily(
-        "leadlog_ship_records", "Records that a destination took.", labels=("destination",)
+        "leadlog_ship_records", "Records that a destination accepted.", labels=("destination",)
     )
     refused = GaugeMetricFamily(
         "leadlog_ship_refused", "Refused records that are kept.", labels=("destination",)
@@ -224,16 +224,16 @@ def _shipping(directory: Path) -> Iterator[Metric]:
 
 def _health(health: Health) -> Iterator[Metric]:
     states = GaugeMetricFamily(
-        "leadlog_check_state", "1 for the state that a check is in.", labels=("check", "state")
+        "leadlog_check_state", "1 for the current state of a check.", labels=("check", "state")
     )
     values = GaugeMetricFamily(
-        "leadlog_check_value", "What a check measured.", labels=("check", "unit")
+        "leadlog_check_value", "Value measured by a check.", labels=("check", "unit")
     )
     thresholds = GaugeMetricFamily(
-        "leadlog_check_threshold", "What its value is held against.", labels=("check", "unit")
+        "leadlog_check_threshold", "Limit for its value.", labels=("check", "unit")
     )
     times = GaugeMetricFamily(
-        "leadlog_check_timestamp_seconds", "When a check was made.", labels=("check",)
+        "leadlog_check_timestamp_seconds", "Time of a check.", labels=("check",)
     )
     for check in health.checks:
         for state in get_args(State):

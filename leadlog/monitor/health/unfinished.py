@@ -24,7 +24,7 @@ def probe(context: ProbeContext) -> Iterator[Check]:
         with opened(context.database) as connection:
             unfinished = _unfinished(connection)
     except DBAPIError as error:
-        yield Check("migrations", "unknown", message=f"the lead store does not say: {error.orig}")
+        yield Check("migrations", "unknown", message=f"the lead store cannot be read: {error.orig}")
         return
     if unfinished is None:
         yield Check("migrations", "unknown", message="the lead store keeps no migrations")
@@ -37,7 +37,7 @@ def probe(context: ProbeContext) -> Iterator[Check]:
         message=f"{unfinished} migrations were begun and not finished"
         if unfinished
         else "no migration is unfinished",
-        remedy="run `leadlog migrate` with the same files again; it goes on where it stopped",
+        remedy="run `leadlog migrate` with the same files again; it continues where it stopped",
     )
 
 

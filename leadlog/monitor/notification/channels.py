@@ -98,7 +98,7 @@ class AppriseChannel:
             except Exception as error:
                 raise DeliveryError(self._clean(repr(error))) from error
             if not taken:
-                raise DeliveryError(self._clean(" ".join(said)) or "it was not taken")
+                raise DeliveryError(self._clean(" ".join(said)) or "it was not accepted")
 
     def _clean(self, text: str) -> str:
         """Return a reason as one line, without the URL's secrets."""

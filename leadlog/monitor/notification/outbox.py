@@ -250,7 +250,7 @@ class Outbox:
             channel.send(message.title, message.body, message.severity)
         except DeliveryError as error:
             self._failed(message, channel.name, str(error))
-        except Exception as error:  # noqa: BLE001 - a channel of somebody else's must not end the thread
+        except Exception as error:  # noqa: BLE001 - a foreign channel must not end the thread
             self._failed(message, channel.name, type(error).__name__)
         else:
             with self._lock:
@@ -267,7 +267,7 @@ class Outbox:
                 self._queues[message.target].remove(message)
         self._set(message, "given_up" if over else "waiting", message.attempts, error)
         what = "given up" if over else f"trying again in {pause:.0f} s"
-        self._notice(f"{name} did not take {message.title!r}: {error}; {what}")
+        self._notice(f"{name} did not accept {message.title!r}: {error}; {what}")
 
     def _set(self, message: Message, state: str, attempts: int, error: str) -> None:
         """Change a message and write it; if that fails, the monitor writes it later."""

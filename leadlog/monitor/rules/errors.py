@@ -54,7 +54,7 @@ class BurnRate(Rule):
 
     kind = "burn_rate"
     about = (
-        "More operations fail than the objective allows (1 h/5 min … 3 d/6 h): over all, and by "
+        "More operations fail than the objective allows (1 h/5 min … 3 d/6 h): in total, and by "
         "`Class.operation` where all together meet it."
     )
 

@@ -42,8 +42,7 @@ def load_buckets(root: str | os.PathLike[str], date: str, files: Iterable[LogFil
 
     Returns:
         The tally; None if there is none, if it was made from other files, or if it cannot be read:
-        it
-            can be rebuilt from the events.
+        it can be rebuilt from the events.
     """
     path = buckets_path(root, date)
     try:

@@ -78,9 +78,8 @@ def slow_report(engine: Engine, most: int = 20) -> Row:
 
     Returns:
         `operations`, `shapes`, `statements` and `hints`. Percentiles are computed from buckets, at
-        most
-            1 % off. Sampled events are weighted, as in the summary; statements and hints cover only
-            what is in the log.
+        most 1 % off. Sampled events are weighted, as in the summary; statements and hints cover
+        only what is in the log.
 
     Raises:
         ReadError: the log cannot be read.
@@ -108,7 +107,7 @@ def batches_report(engine: Engine) -> Row:
 
     Returns:
         `sizes`, and `best`: the size with the most leads per second among those that ran at least
-            three times, or among all if none did. Null if nothing was synchronised.
+        three times, or among all if none did. Null if nothing was synchronised.
 
     Raises:
         ReadError: the log cannot be read.

@@ -54,9 +54,8 @@ def trends(
 
     Returns:
         `since`, `until`; `days`, a row for each day with events; `growth`, the exponent by which a
-        series
-            rises with the number of leads; `changes`, oldest first, each with `series`, `date` (its
-            first day), `before`, `after`, `percent` and `sureness`.
+        series rises with the number of leads; `changes`, oldest first, each with `series`, `date`
+        (its first day), `before`, `after`, `percent` and `sureness`.
 
     Raises:
         ValueError: `until` is not a date, or `days` is below 1.

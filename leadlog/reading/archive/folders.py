@@ -32,7 +32,7 @@ __all__ = [
     "unlock",
 ]
 
-IN_USE = "somebody writes to it"
+IN_USE = "a process is writing to it"
 _DAMAGED = re.compile(r"_damaged-.+\.jsonl")
 _PART_BESIDE = re.compile(rf"{_DAMAGED.pattern}|_merged-.+\.txt")
 _OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not block

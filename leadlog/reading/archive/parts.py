@@ -60,7 +60,7 @@ def writing_part(part: Path, category: str, content: Content) -> Iterator[list[P
 
     Yields:
         The drafts: that of the damaged lines, if there are any, and last that of the part. They are
-            renamed in this order.
+        renamed in this order.
 
     Raises:
         ReadError: the part does not reproduce the content.
@@ -240,6 +240,6 @@ def compare(
     found = _measure(restored(part, category, damaged=damaged))
     if found != expected:
         raise ReadError(
-            f"{part} does not give back what went into it ({found.lines} lines for "
+            f"{part} does not reproduce its original ({found.lines} lines for "
             f"{expected.lines}); the original stays"
         )

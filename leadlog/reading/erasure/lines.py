@@ -104,7 +104,7 @@ class Cover:
         if covered == event and not about:
             return line
         content = orjson.dumps(covered)
-        # No rule can remove whatever still remains in it.
+        # No rule can remove what still remains in it.
         return None if any(map(self._spelling.is_in, _texts(covered))) else content
 
     def covered(self, value: Any) -> Any:

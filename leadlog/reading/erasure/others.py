@@ -36,7 +36,7 @@ _OVERLAP_BYTES = 8 * 1024
 _BUSY_SECONDS = 5.0
 _MONITOR_LOCK = ".monitor.lock"
 _ZSTD, _GZIP, _PARQUET, _SQLITE = b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"PAR1", b"SQLi"
-_BUSY = "somebody is writing it; run this again"
+_BUSY = "a process is writing it; run this again"
 _REMOVE = "take the person out of it by hand, or remove it"
 
 

@@ -1,6 +1,6 @@
 """The index: positions of the events of a row, a session or an id, for lookups without a search.
 
-    <log directory>/.index/events.sqlite3     0600; deleting it costs the time to make it anew
+    <log directory>/.index/events.sqlite3     0600; deleting it costs the time to rebuild it
 
 It is an SQLite database in WAL mode: any number of processes read it while one adds to it, whereas
 a DuckDB file admits only one process. It covers each plain or compressed file up to the line where

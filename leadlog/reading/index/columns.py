@@ -243,8 +243,7 @@ def rows_of(data: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...], bool]
 
     Returns:
         The key of its only row; the keys of rows that it lists; whether it may concern any row
-        without
-            naming it.
+        without naming it.
     """
     key: str | None = None
     listed: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ import orjson
 from leadlog.reading.analytics.durations import bucket_of
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.numbers import session_number
-from leadlog.reading.index.rollups import LEVELS, unpacked
+from leadlog.reading.index.rollups import pieces, unpacked
 from leadlog.reading.index.store import EventLocation, Index
 
 __all__ = ["Figures", "IndexedEvent", "Scores", "Total"]
@@ -144,7 +144,7 @@ class Figures:
             until: end of the period; excluded.
         """
         found: dict[int, list[int]] = {}
-        for level, start, end in _pieces(since, until):
+        for level, start, end in pieces(since, until):
             if level:
                 sql = (
                     "SELECT kind, sum(n), sum(timed), sum(us) FROM counts "
@@ -174,7 +174,7 @@ class Figures:
             step: width of a slot in seconds.
         """
         found: dict[int, dict[int, int]] = {}
-        for level, start, end in _pieces(since, until, step):
+        for level, start, end in pieces(since, until, step):
             if level:
                 # Added up below: to group by kind, SQLite would sort all rows.
                 sql = (
@@ -203,7 +203,7 @@ class Figures:
             step: width of a slot in seconds; without it, everything is in slot 0.
         """
         wanted = " AND kind > 0" if kinds is None else _of(kinds)
-        for level, start, end in _pieces(since, until, step):
+        for level, start, end in pieces(since, until, step):
             if level:
                 yield from self._packed(wanted, kinds, (level, start, end), step)
                 continue
@@ -254,7 +254,7 @@ class Figures:
             [-lot for lot in lots],
             [kind for kind, lot in lot_of.items() if lot in lots],
         )
-        for level, start, end in _pieces(since, until, step):
+        for level, start, end in pieces(since, until, step):
             if level:
                 for lot, place, buckets in self._packed(
                     _of(packed), packed, (level, start, end), step
@@ -263,6 +263,18 @@ class Figures:
                 continue
             for kind, place, buckets in self.latencies(kinds, start, end, step):
                 yield lot_of[kind], place, buckets
+
+    def durations(
+        self, since: int, until: int, step: int | None = None
+    ) -> list[tuple[int, int, int | None]]:
+        """Return kind, slot and duration in microseconds of each single event of a period.
+
+        Arguments are those of `latencies`.
+        """
+        slot = "0" if step is None else f"at / {step * _US:d}"
+        sql = f"SELECT kind, {slot}, duration FROM events WHERE at >= ? AND at < ?"
+        found: list[Any] = self._ask(sql, (since, until))
+        return found
 
     def scores(self, since_day: int, until_day: int) -> Iterator[Scores]:
         """Yield the numbers of leads' quality scores, by day.
@@ -319,7 +331,7 @@ class Figures:
             since: first moment, microseconds since 1970.
             until: the moment at which the period has ended.
             most: how many.
-            users: numbers of users; None for anybody's.
+            users: numbers of users; None for all.
             session: only of this session.
             key: only on the row with this key.
             least_us: only those that took as long, microseconds.
@@ -458,28 +470,3 @@ def _conditions(
         values.pop("users", None)
         text = text.replace("user IN (SELECT value FROM json_each(:users))", "1")
     return text, values
-
-
-def _pieces(since: int, until: int, step: int | None = None) -> Iterator[tuple[int, int, int]]:
-    """Yield the parts of a period: width of their slots in seconds (0: single events), start, end.
-
-    With a step, only slots that lie entirely within one step are used.
-    """
-    widths = [width for width in reversed(LEVELS) if step is None or step % width == 0]
-    yield from _split(since, until, widths)
-
-
-def _split(since: int, until: int, widths: list[int]) -> Iterator[tuple[int, int, int]]:
-    if since >= until:
-        return
-    if not widths:
-        yield 0, since, until
-        return
-    width = widths[0] * _US
-    first, last = -(-since // width) * width, until // width * width
-    if first >= last:
-        yield from _split(since, until, widths[1:])
-        return
-    yield from _split(since, first, widths[1:])
-    yield widths[0], first, last
-    yield from _split(last, until, widths[1:])

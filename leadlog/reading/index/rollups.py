@@ -16,7 +16,7 @@ from typing import Final
 
 from leadlog.reading.analytics.durations import BUCKET_WIDTH, NO_TIME
 
-__all__ = ["LEVELS", "TABLES", "Rollup", "unpacked"]
+__all__ = ["LEVELS", "TABLES", "Rollup", "fine_and_coarse", "pieces", "unpacked"]
 
 LEVELS: Final = (900, 3_600, 86_400)
 """Widths of the slots in seconds; each is a multiple of the one before."""
@@ -181,3 +181,44 @@ def _add(counts: dict[int, int], more: Mapping[int, int], sign: int = 1) -> None
     get = counts.get
     for bucket, n in more.items():
         counts[bucket] = get(bucket, 0) + sign * n
+
+
+def fine_and_coarse(
+    since: int, until: int, step: int | None
+) -> tuple[list[tuple[int, int]], tuple[int, int] | None]:
+    """Return the parts of a period that roll-ups do not have, and the one part that they have.
+
+    Args:
+        since: first moment, microseconds since 1970.
+        until: the moment at which the period has ended.
+        step: of slots, in seconds, that must not be split; None for none.
+    """
+    parts = [*pieces(since, until, step)]
+    fine = [(start, end) for level, start, end in parts if not level]
+    coarse = [(start, end) for level, start, end in parts if level]
+    return fine, (coarse[0][0], coarse[-1][1]) if coarse else None
+
+
+def pieces(since: int, until: int, step: int | None = None) -> Iterator[tuple[int, int, int]]:
+    """Yield parts of a period: width of their slots in seconds (0: single events), start, end.
+
+    With a step, only slots that lie whole in one of the steps are taken.
+    """
+    widths = [width for width in reversed(LEVELS) if step is None or step % width == 0]
+    yield from _split(since, until, widths)
+
+
+def _split(since: int, until: int, widths: list[int]) -> Iterator[tuple[int, int, int]]:
+    if since >= until:
+        return
+    if not widths:
+        yield 0, since, until
+        return
+    width = widths[0] * 1_000_000
+    first, last = -(-since // width) * width, until // width * width
+    if first >= last:
+        yield from _split(since, until, widths[1:])
+        return
+    yield from _split(since, first, widths[1:])
+    yield widths[0], first, last
+    yield from _split(last, until, widths[1:])

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.engine.default import DefaultExecutionContext
 
-from leadlog.recording.capture import journal, seam, writes
+from leadlog.recording.capture import journal, seam, sql, writes
 from leadlog.recording.capture.entities import captured
 from leadlog.recording.capture.journal import TransactionState
 from leadlog.recording.capture.meter import Spent, current_meter, spent_on
@@ -212,7 +212,7 @@ def finished(
         flushing: whether a flush is in progress.
     """
     for place, target in enumerate(targets_of(context)):
-        if flushing and _is_the_flushs(context, target):
+        if target.completes or (flushing and _is_the_flushs(context, target)):
             continue
         spent = spent_on(context, time.perf_counter_ns())
         spent.ready()
@@ -283,7 +283,7 @@ def _show(operation: Operation, target: StatementTarget, context: DefaultExecuti
     slow = least is not None and watch is not None and watch.wall_ms >= least
     if context.statement and (slow or operation.error is not None):
         by_hand = context.compiled is None or target.table is None
-        operation.ran(context.statement, secret=by_hand and target.main.conceals)
+        operation.ran(sql.as_text(context.statement), secret=by_hand and target.main.conceals)
 
 
 def _is_the_flushs(context: DefaultExecutionContext, target: StatementTarget) -> bool:

@@ -7,7 +7,7 @@ instance take precedence over the class's methods; `release` deletes them again.
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, event
 from sqlalchemy.engine import Connection, CursorResult, Dialect, Engine, ExceptionContext
@@ -28,18 +28,42 @@ _DEADLOCK, _SYNTAX = 1213, 1064
 """Error numbers of MySQL and MariaDB."""
 
 
-def _kind(statement: str, context: Any) -> tuple[tuple[sql.Control, ...], bool]:
-    """Return the transaction control in a statement, and whether the statement may write."""
+class _Statement(NamedTuple):
+    """What is known of a statement before it runs.
+
+    Attributes:
+        text: its SQL.
+        control: the transaction control in it.
+        may_write: whether it may write rows.
+    """
+
+    text: str
+    control: tuple[sql.Control, ...]
+    may_write: bool
+
+
+def _understood(statement: Any, context: Any) -> _Statement:
+    """Describe a statement before it runs; never raises."""
+    try:
+        return _read(sql.as_text(statement), context)
+    except Exception as error:  # noqa: BLE001 - the application wants its statement
+        report_failure(error)
+        return _Statement("", (), may_write=False)
+
+
+def _read(text: str, context: Any) -> _Statement:
     compiled = None if context is None else context.compiled
     clause = None if compiled is None else compiled.statement
     verb = seam.SAVEPOINTS.get(type(clause))
     if clause is not None and verb is not None:
-        return (sql.Control(verb, str(clause.ident).lower()),), False
+        control = (sql.Control(verb, str(clause.ident).lower()),)
+        return _Statement(text, control, may_write=False)
     if context is None or compiled is None or isinstance(clause, TextClause):
-        return sql.controls(statement), sql.writes(statement)
-    if context.isinsert or context.isupdate or context.isdelete:
-        return (), True
-    return (), bool(getattr(compiled, "ctes", None)) and sql.writes(statement)
+        return _Statement(text, sql.controls(text), sql.writes(text))
+    may_write = context.isinsert or context.isupdate or context.isdelete
+    if not may_write and getattr(compiled, "ctes", None):
+        may_write = sql.writes(text)
+    return _Statement(text, (), may_write)
 
 
 class Instrument:
@@ -111,10 +135,11 @@ class Instrument:
     def _measured(self, execute: Callable[..., None]) -> Callable[..., None]:
         """Return one of the dialect's `do_execute…` methods, counted and timed."""
 
-        def measured(cursor: Any, statement: str, *rest: Any) -> None:
+        def measured(cursor: Any, statement: Any, *rest: Any) -> None:
             context = rest[-1] if rest else None
+            found = _understood(statement, context)
             if context is not None:
-                self._about_to_execute(context, statement)
+                self._about_to_execute(context, found)
             started = time.perf_counter_ns()
             done = False
             try:
@@ -123,26 +148,26 @@ class Instrument:
             finally:
                 elapsed = time.perf_counter_ns() - started
                 try:
-                    self._executed(statement, rest, started, elapsed, done)
+                    self._executed(found, context, started, elapsed, done=done)
                 except Exception as error:  # noqa: BLE001 - see `safely`
                     report_failure(error)
 
         return measured
 
     @safely
-    def _about_to_execute(self, context: DefaultExecutionContext, statement: str) -> None:
+    def _about_to_execute(self, context: DefaultExecutionContext, statement: _Statement) -> None:
         """Update the transaction's state, and note writes that cannot be undone afterwards."""
         connection = context.root_connection
         if journal.any_open():
             self._look(info_of(connection), connection.connection)
-        control, may_write = _kind(statement, context)
+        text, control, may_write = statement
         for one in control:
             if one.verb == "commit" or (one.verb == "release" and self._may_end(one, connection)):
                 journal.intend(info_of(connection))
-        if self._implicit and sql.commits_first(statement):
+        if self._implicit and sql.commits_first(text):
             journal.intend(info_of(connection))
         committed = any(one.verb == "commit" for one in control)
-        if may_write and (committed or self._commits(connection.connection, statement)):
+        if may_write and (committed or self._commits(connection.connection, text)):
             self._foresee(context)
 
     def _may_end(self, release: sql.Control, connection: Connection) -> bool:
@@ -179,10 +204,15 @@ class Instrument:
             transaction.poisoned = True
 
     def _executed(
-        self, statement: str, rest: tuple[Any, ...], started: int, elapsed: int, done: bool
+        self,
+        statement: _Statement,
+        context: DefaultExecutionContext | None,
+        started: int,
+        elapsed: int,
+        *,
+        done: bool,
     ) -> None:
-        context = rest[-1] if rest else None
-        control, may_write = _kind(statement, context)
+        text, control, may_write = statement
         meter = current_meter()
         owner = None
         if meter is not None:
@@ -190,7 +220,7 @@ class Instrument:
             owner = meter.owner
         if context is None:
             return
-        if done and self._implicit and sql.commits_first(statement):
+        if done and self._implicit and sql.commits_first(text):
             journal.finalise(info_of(context.root_connection), journal.COMMITTED)
         if control:
             if done:
@@ -201,7 +231,7 @@ class Instrument:
                 return
         if isinstance(owner, Operation):
             if not done:
-                owner.ran(statement)
+                owner.ran(text)
             elif may_write:
                 self._wrote(owner, context.root_connection)
         else:
@@ -259,7 +289,8 @@ class Instrument:
             return
         info = info_of(connection)
         error = failure.sqlalchemy_exception or failure.original_exception
-        asked = failure.statement is not None and failure.execution_context is not None
+        text = "" if failure.statement is None else sql.as_text(failure.statement)
+        asked = text and failure.execution_context is not None
         state = self._state_after(failure, connection) if asked else TransactionState.UNKNOWN
         if failure.is_disconnect:
             journal.finalise(info, journal.ROLLED_BACK)
@@ -267,22 +298,20 @@ class Instrument:
             # The next statement begins another transaction.
             journal.finalise(info, journal.ROLLED_BACK)
             state = TransactionState.FAILED
-        elif self._implicit and failure.statement and sql.commits_first(failure.statement):
+        elif self._implicit and sql.commits_first(text):
             if failure.original_exception.args[:1] != (_SYNTAX,):
                 journal.finalise(info, journal.UNKNOWN)  # it may have committed before it failed
         elif state is TransactionState.FAILED:
             journal.transaction_of(info, self._dialect).poisoned = True
-        elif (
-            state is TransactionState.NONE and failure.statement is not None
-        ):  # it was open before the error
-            unsure = "commit" in failure.statement.lower()
+        elif state is TransactionState.NONE and text:  # it was open before the error
+            unsure = "commit" in text.lower()
             journal.finalise(info, journal.UNKNOWN if unsure else journal.ROLLED_BACK)
         meter = current_meter()
         owner = None if meter is None else meter.owner
         context: Any = failure.execution_context
-        if owner is None and failure.statement and is_enabled():
+        if owner is None and text and is_enabled():
             if context is None:
-                executions.refused(connection, failure.statement, error)
+                executions.refused(connection, text, error)
             else:
                 executions.failed(context, error, state)
         elif isinstance(owner, Flush) and context is not None and is_enabled():
@@ -357,8 +386,18 @@ class Instrument:
         """Return the first phase of a two-phase commit, after which any client may commit."""
 
         def preparing(connection: Connection, xid: Any) -> None:
-            journal.intend(info_of(connection))
-            prepare(connection, xid)
+            info = info_of(connection)
+            journal.intend(info)
+            transaction = journal.find(info)
+            if transaction is None:
+                prepare(connection, xid)
+                return
+            transaction.prepared = True
+            try:
+                prepare(connection, xid)
+            except BaseException as error:
+                transaction.prepared = self._is_lost(error, connection)
+                raise
 
         return preparing
 
@@ -374,13 +413,21 @@ class Instrument:
             if transaction is not None:
                 transaction.prepared = True
                 transaction.committing = commits
+            # Some dialects then begin and roll back an empty transaction.
+            aside = journal.set_aside(info) if is_prepared else None
             started = time.perf_counter_ns()
+            done = False
             try:
                 finish(connection, xid, is_prepared=is_prepared, recover=recover)
-            except BaseException:
-                self._ended(info, started, journal.UNKNOWN)  # prepared, it outlives the connection
-                raise
-            self._ended(info, started, journal.COMMITTED if commits else journal.ROLLED_BACK)
+                done = True
+            finally:
+                journal.put_back(info, aside)
+                outcome = journal.COMMITTED if commits else journal.ROLLED_BACK
+                if not done:  # prepared, it outlives the connection
+                    outcome = journal.UNKNOWN
+                elif transaction is not None:
+                    transaction.prepared = False
+                self._ended(info, started, outcome)
 
         return finishing
 

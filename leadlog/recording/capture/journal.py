@@ -454,6 +454,18 @@ def commits(info: Info) -> None:
         transaction.committing = True
 
 
+def set_aside(info: Info) -> Transaction | None:
+    """Remove the journal from a connection's `info` while other transactions end there."""
+    found: Transaction | None = info.pop(_KEY, None)
+    return found
+
+
+def put_back(info: Info, transaction: Transaction | None) -> None:
+    """Undo `set_aside`."""
+    if transaction is not None:
+        info[_KEY] = transaction
+
+
 def ended_elsewhere(info: Info) -> None:
     """Note that the driver has no transaction although SQLAlchemy has not ended it.
 
@@ -492,8 +504,8 @@ def finalise(info: Info, outcome: str) -> None:
         return
     if outcome == COMMITTED and transaction.poisoned:
         outcome = ROLLED_BACK
-    elif outcome == ROLLED_BACK and transaction.committing:
-        outcome = UNKNOWN  # interrupted between COMMIT and its result
+    elif outcome == ROLLED_BACK and (transaction.committing or transaction.prepared):
+        outcome = UNKNOWN  # interrupted before its result, or any client may commit it later
     elif outcome == ROLLED_BACK and transaction.commit_failed:
         outcome = COMMIT_FAILED
     transaction.finalise(outcome)

@@ -39,6 +39,7 @@ __all__ = [
     "has_result_processor",
     "history_of",
     "identity_of",
+    "inserted_table",
     "is_for_refresh",
     "is_lazy_load",
     "is_of_a_bulk_write",
@@ -178,6 +179,11 @@ def subject_of(statement: Any) -> Mapper[Any] | None:
     """Return the mapper that an ORM statement is about."""
     subject = statement._propagate_attrs.get("plugin_subject")
     return None if subject is None else subject.mapper
+
+
+def inserted_table(statement: Any) -> Any:
+    """Return the table of an INSERT, which the ORM sends for each table of a class."""
+    return statement._annotations.get("_emit_insert_table", statement.table)
 
 
 def conflict_clause(statement: Any) -> Any:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 __all__ = [
     "Control",
     "Mention",
+    "as_text",
     "commits_first",
     "controls",
     "mentions",
@@ -60,6 +61,18 @@ class Mention(NamedTuple):
     table: str
     conflicts: bool = False
     counted: bool = True
+
+
+def as_text(statement: Any) -> str:
+    """Return SQL that a driver takes in a form of its own, such as psycopg's `Composed`."""
+    if isinstance(statement, str):
+        return statement
+    if isinstance(statement, bytes):
+        return statement.decode("utf-8", "replace")
+    try:
+        return str(statement.as_string(None))
+    except (AttributeError, TypeError):  # psycopg2 quotes names only on a connection
+        return str(statement)
 
 
 # ---------------------------------------------------------------------- the text without noise

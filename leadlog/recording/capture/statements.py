@@ -41,6 +41,7 @@ class StatementTarget:
         returned: positions of the primary key in the rows of RETURNING, if it is included.
         counted: whether the driver's row count is about this table.
         value_rows: number of rows of `values([…])`; 0 if each execution writes one row.
+        completes: whether it is the INSERT into a further table of rows that are already counted.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class StatementTarget:
     returned: tuple[int, ...] = ()
     counted: bool = True
     value_rows: int = 0
+    completes: bool = False
 
 
 _known: WeakKeyDictionary[Any, tuple[Entities, dict[Any, tuple[StatementTarget, ...]]]] = (
@@ -71,7 +73,8 @@ def targets_of(context: DefaultExecutionContext) -> tuple[StatementTarget, ...]:
     entities = captured.on(context.dialect)
     translate = context.execution_options.get("schema_translate_map")
     if compiled is None:
-        return _of_text(context.statement or "", context.dialect.name, entities, translate)
+        text = sql.as_text(context.statement or "")
+        return _of_text(text, context.dialect.name, entities, translate)
     if not isinstance(compiled, SQLCompiler):
         return ()
     known = _known.get(compiled)
@@ -163,7 +166,13 @@ class _Analysis:
         table, schema = statement.table, self._schema(statement.table)
         if len(entity.tables) > 1 or not hasattr(table, "c"):
             # The row of such a table is never complete.
-            return StatementTarget(kind, entity, schema, conflicts=conflicts)
+            mapper = entity.mapper if kind == "create" else None
+            completes = (
+                mapper is not None
+                and self._subject(statement) is not None
+                and hash(seam.inserted_table(statement)) != hash(mapper.base_mapper.local_table)
+            )
+            return StatementTarget(kind, entity, schema, conflicts=conflicts, completes=completes)
         compiled = self._compiled
         values = seam.given_values(statement)
         unknown = {

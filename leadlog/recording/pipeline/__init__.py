@@ -330,7 +330,7 @@ def configure(
         SettingsError: a setting is unknown or has a bad value, or an object is not a sink.
     """
     if sink is not None and sinks:
-        raise SettingsError("sinks= go beside the files, which sink= replaces; give one of them")
+        raise SettingsError("sinks= add to the files, which sink= replaces; give one of the two")
     queues = sink_queues(sinks)
     with _current.lock:
         loaded = _settings.load(**settings)

@@ -118,7 +118,7 @@ class Channel:
         ring.settle()
         if self._inherited and not ring.empty:
             if not self.pick_up():
-                raise BlockingIOError("somebody else has the file that has to be completed")
+                raise BlockingIOError("another process uses the file that must be completed")
             self._inherited = False
         goal = ring.goal
         while ring.progress.head < min(goal, ring.tail) or ring.progress.ahead:

@@ -266,8 +266,8 @@ class Drain:
             self._moved_at = now
         elif now > self._moved_at + _STUCK_SECONDS:
             self._health.trouble(
-                "the sidecar (`leadlog drain`) empties nothing; events wait in memory until it "
-                "goes on or ends"
+                "the sidecar (`leadlog drain`) is stalled; events wait in memory until it "
+                "continues or ends"
             )
         return moved
 
@@ -340,7 +340,7 @@ class Drain:
         )
         for one in swept.removed:
             self._health.trouble(
-                f"{one.waiting} events of {one.directory}, which is gone, were removed from memory"
+                f"{one.waiting} events of {one.directory}, now deleted, were removed from memory"
             )
 
     def flush(self, timeout: float) -> bool:

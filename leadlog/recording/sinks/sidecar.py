@@ -235,8 +235,8 @@ class Sidecar:
         if not works:
             self._seat.release()
             raise LogDirectoryError(
-                f"{self._files.spool.memory} knows no open file description locks, which a "
-                "sidecar needs; the processes go on emptying their rings themselves"
+                f"{self._files.spool.memory} has no open file description locks, which a "
+                "sidecar needs; the processes keep emptying their rings themselves"
             )
 
     @property

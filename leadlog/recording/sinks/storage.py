@@ -382,7 +382,7 @@ class Spool:
                 descriptors.close(fd)
                 raise
             return memory, path, fd
-        raise OSError(f"{self.path} is being removed again and again")
+        raise OSError(f"{self.path} is removed repeatedly")
 
     def files(self) -> Iterator[RingFile]:
         """Yield the files of all rings; those of one process and category by age."""

@@ -126,7 +126,7 @@ class Faults:
     def meeting(self, request: Request) -> tuple[list[Fault], Fault | None]:
         """Return the hooks to call for a request, and the first other fault that applies to it.
 
-        A fault that a preceding one pre-empts still counts the call, but does not fire.
+        A fault that a preceding one preempts still counts the call, but does not fire.
         """
         hooks, found = [], None
         with self._lock:

@@ -1,1 +1,1 @@
-"""Small programs that must not notice that they are captured."""
+"""Small programs that must behave the same when they are captured."""

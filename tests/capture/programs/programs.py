@@ -1,7 +1,7 @@
-"""What applications do with results, transactions, errors and their own end.
+"""Typical uses of results, transactions, errors and process exit.
 
-A program gets a shop, prints what it sees, and ends as it likes. It is written once for all
-databases; whatever it prints must be the same with and without capture.
+A program gets a shop, prints what it observes, and ends in its own way. It is written once for all
+databases; its output must be the same with and without capture.
 """
 
 import atexit
@@ -31,9 +31,9 @@ class Program:
 
     Attributes:
         run: the program.
-        told: operation and outcome of each write that the log must have, where a transaction is
-            one; None where that depends on the database.
-        before: what it does before leadlog is imported.
+        told: operation and outcome of each write that the log must contain, if there are
+            transactions; None if that depends on the database.
+        before: code that runs before leadlog is imported.
     """
 
     run: Run
@@ -45,7 +45,7 @@ PROGRAMS: dict[str, Program] = {}
 
 
 def program(*told: str, before: Run | None = None, vague: bool = False) -> Callable[[Run], Run]:
-    """Enters a program in the table."""
+    """Register a program in the table."""
 
     def enter(run: Run) -> Run:
         PROGRAMS[run.__name__] = Program(run, None if vague else told, before)
@@ -62,7 +62,7 @@ ALL = sa.select(Seat).order_by(Seat.id)
 
 
 def upsert(shop: Shop, label: str) -> Any:
-    """An upsert with RETURNING in the database's own dialect."""
+    """Return an upsert with RETURNING in the database's own dialect."""
     dialect = postgresql if shop.kind in ("psycopg", "asyncpg") else sqlite
     insert = dialect.insert(Seat).values(id=1, taken=True, label=label)
     return insert.on_conflict_do_update(index_elements=["id"], set_={"label": label}).returning(
@@ -182,7 +182,7 @@ def returning_half_iterated(shop: Shop) -> None:
 
 @program(vague=True)
 def returning_kept_over_commit(shop: Shop) -> None:
-    """On SQLite it is the kept result that refuses COMMIT, with capture and without."""
+    """On SQLite the kept result makes COMMIT fail, with and without capture."""
     with shop.engine.connect() as connection:
         result: Any = connection.execute(TAKE_CORE)
         shop.attempt("commit", connection.commit)
@@ -349,7 +349,7 @@ def stream_in_partitions(shop: Shop) -> None:
 
 @program()
 def select_unread_then_ddl(shop: Shop) -> None:
-    """A statement in progress would refuse it on SQLite."""
+    """On SQLite a statement in progress would make DDL fail."""
     with shop.engine.connect() as connection:
         connection.execute(sa.select(SEATS))
         shop.attempt("drop", lambda: connection.exec_driver_sql("DROP TABLE bookings"))
@@ -488,7 +488,7 @@ def connection_invalidated(shop: Shop) -> None:
 
 @program(*["update committed"] * 5)
 def small_pool(shop: Shop) -> None:
-    """A connection that does not come back is one too few."""
+    """A connection that is not returned exhausts the pool."""
     if shop.kind == "sqlite_memory":
         return
     for number in range(1, 6):
@@ -501,7 +501,7 @@ def small_pool(shop: Shop) -> None:
 
 @program("update committed")
 def two_sessions(shop: Shop) -> None:
-    """The second one waits for nobody."""
+    """The second session does not have to wait."""
     if shop.kind == "sqlite_memory":
         return
     first, second = shop.session(), shop.session()
@@ -615,7 +615,7 @@ def mapper_event_refuses(shop: Shop) -> None:
 def validator_refuses(shop: Shop) -> None:
     class Strict(Base):
         # Not a subclass of Seat: SQLAlchemy 2.0 ignores its validator of an inherited attribute,
-        # writes the row and rolls it back, which is then what the log has to say.
+        # writes the row and rolls it back, which the log then has to show.
         __table__ = SEATS
 
         @validates("label")
@@ -670,7 +670,7 @@ def _write_at_exit(shop: Shop) -> None:
 
 @program("update committed", before=_write_at_exit)
 def write_in_an_exit_function_from_before(shop: Shop) -> None:
-    """It runs when leadlog has shut down."""
+    """It runs after leadlog has shut down."""
     shop.look()
 
 

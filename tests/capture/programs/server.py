@@ -1,10 +1,10 @@
-"""Runs programs, each in a process of its own that ends as any other.
+"""Runs programs, each in a process of its own that exits like any other.
 
 server.py [warm]
 
-Reads a request a line, forks, and the child goes on to the end of this module: it runs the program
-and is finalised by the interpreter, with its own exit code. What is slow to import is imported
-before; leadlog only where the server is `warm`, and a process without capture never imports it.
+Reads one request per line and forks; the child continues to the end of this module: it runs the
+program and is finalised by the interpreter, with its own exit code. Slow modules are imported
+beforehand; leadlog only if the server is `warm`, and a process without capture never imports it.
 
 request: program, kind, url, captured, collector, output, directory, seconds
 answer: exit, or "hangs"
@@ -44,7 +44,7 @@ ASYNC = {"aiosqlite": ("sqlite:", "sqlite+aiosqlite:"), "asyncpg": ("+psycopg:",
 
 
 def serve() -> dict[str, Any]:
-    """Answers requests; in each forked child it returns that child's."""
+    """Serve requests; in each forked child, return that child's request."""
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
@@ -75,7 +75,7 @@ def _no_isolation(connection: Any, _record: Any) -> None:
 
 
 def engine_of(kind: str, url: str) -> sa.Engine:
-    """An engine, or the synchronous face of an asynchronous one."""
+    """Return an engine, or the synchronous engine of an asynchronous one."""
     if kind in ASYNC:
         return create_async_engine(url.replace(*ASYNC[kind])).sync_engine
     if kind == "sqlite_memory":
@@ -91,7 +91,7 @@ def engine_of(kind: str, url: str) -> sa.Engine:
 
 
 def run(request: dict[str, Any]) -> Shop:
-    """Runs a program as an application does, with or without capture."""
+    """Run a program as an application does, with or without capture."""
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -112,17 +112,17 @@ def run(request: dict[str, Any]) -> Shop:
 
 
 warm = sa.create_engine("sqlite://")
-fill(warm)  # which configures the mappers, and imports what the first statement does
+fill(warm)  # configures the mappers, and imports what the first statement needs
 warm.dispose()
 gc.collect()
-gc.freeze()  # what the children share is nothing for their collectors
+gc.freeze()  # the children need not collect the shared objects
 asked = serve()
 shop = run(asked)
 assert Base.metadata.tables
 if asked["kind"] in ASYNC:
 
     async def main() -> None:
-        """The program in a greenlet, as AsyncSession runs what it is given."""
+        """Run the program in a greenlet, as AsyncSession does."""
         await greenlet_spawn(PROGRAMS[asked["program"]].run, shop)
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""What each program is given: a database with six seats, and eyes that are not its own."""
+"""The input of each program: a database with six seats, and an independent view of it."""
 
 import sqlite3
 from collections.abc import Callable
@@ -38,12 +38,12 @@ class Booking(Base):
 
 
 class Shop:
-    """A program's engine, and what it can say of its database.
+    """A program's engine, with methods that report the state of its database.
 
     Args:
-        kind: of the database, see `KINDS` of the test.
-        url: of the database by a synchronous driver.
-        engine: the program's own, synchronous or the synchronous face of an asynchronous one.
+        kind: kind of the database, see `KINDS` of the test.
+        url: URL of the database with a synchronous driver.
+        engine: the program's engine, synchronous or the synchronous part of an asynchronous one.
     """
 
     def __init__(self, kind: str, url: str, engine: sa.Engine) -> None:
@@ -51,21 +51,21 @@ class Shop:
         self.url = url
         self.engine = engine
         self.kept: list[Any] = []
-        """What a program keeps until the interpreter clears its modules."""
+        """Objects that a program keeps until the interpreter clears its modules."""
 
     def session(self, **options: Any) -> Session:
-        """A new Session on the engine."""
+        """Return a new Session on the engine."""
         return Session(self.engine, **options)
 
     def say(self, *words: Any) -> None:
-        """Prints at once: a program may end in any way."""
+        """Print and flush, since a program may end in any way."""
         print(*words, flush=True)
 
     def attempt(self, name: str, call: Callable[[], Any]) -> Any:
-        """Runs a call, and says which exception it raised, if any."""
+        """Run a call, and print the exception it raised, if any."""
         try:
             found = call()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must be the same
+        except Exception as error:  # noqa: BLE001 - any exception must be the same in both runs
             first = str(error).partition("\n")[0]
             self.say(name, type(error).__name__, first)
             return None
@@ -73,13 +73,13 @@ class Shop:
         return found
 
     def look(self) -> None:
-        """Says which rows others see, whether they could write, and what the pool has lent."""
+        """Print the rows that others see, whether they can write, and the connections in use."""
         lent = getattr(self.engine.pool, "checkedout", lambda: "-")()
         self.say("seats", *eyes(self.kind, self.url, self.engine), "lent", lent)
 
 
 def eyes(kind: str, url: str, engine: sa.Engine | None = None) -> tuple[Any, str]:
-    """The committed rows and `free` or `locked`, by a connection of the driver alone."""
+    """Return the committed rows and `free` or `locked`, using only the driver's connection."""
     query = "SELECT id, taken, label FROM seats ORDER BY id"
     if kind == "sqlite_memory":
         if engine is None:
@@ -114,7 +114,7 @@ def eyes(kind: str, url: str, engine: sa.Engine | None = None) -> tuple[Any, str
 
 
 def fill(engine: sa.Engine) -> None:
-    """Creates the tables and the seats."""
+    """Create the tables and the seats."""
     with engine.begin() as connection:
         Base.metadata.drop_all(connection)
         Base.metadata.create_all(connection)
