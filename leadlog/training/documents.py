@@ -226,9 +226,9 @@ Of the runs where:
 
 ## Features
 
-SQL version {manifest["sql_version"]}. Runs that ended before the run began, joined with DuckDB's
-ASOF join; the list of possible features is explicit, so values that a caller adds to a record
-(`extra`, `context`) are never used.
+SQL version {manifest["sql_version"]}. Only of runs that ended before the run began; the list of
+possible features is explicit, so values that a caller adds to a record (`extra`, `context`) are
+never used.
 
 ## Uses
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from leadlog.core.clock import format_us, parse
 from leadlog.core.doors import parameter
 from leadlog.core.errors import TrainingError
-from leadlog.training.features import features_sql, make_history
+from leadlog.training.as_of import EndedRuns, asked_sql, check_numpy, known_sql
 from leadlog.training.targets import Target, thresholds_sql
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ LEAST_EXAMPLES: Final = 30
 """Minimum number of examples per part."""
 
 _TRAIN_SHARE, _CALIBRATION_SHARE = 0.6, 0.2
+_SLICE: Final = 500_000
+"""Runs whose features are held as arrays at a time."""
 _COMMON: Final = 20
 """Minimum number of training examples of an operation; rarer operations become `other`."""
 _PLAIN_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,5}"
@@ -97,14 +99,19 @@ def make_features(
         asked: A SELECT of `event_id`, `operation`, `session_id`, `started_us`, `items` and
             `megabytes`.
     """
+    check_numpy()
     label = "CAST(label * 1000000 AS BIGINT)" if target.kind == "binary" else "CAST(NULL AS BIGINT)"
     connection.execute(
-        "CREATE OR REPLACE TEMP VIEW known AS SELECT event_id, operation, session_id, "
-        f"ended_us, us, w, failed, {label} AS label FROM labelled"
+        f"CREATE OR REPLACE TEMP VIEW known AS SELECT * REPLACE ({label} AS label) FROM labelled"
     )
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW asked AS {asked}")
-    make_history(connection)
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE features AS {features_sql()}")
+    history = EndedRuns(connection.sql(known_sql("known")).to_arrow_table())
+    wanted = connection.sql(asked_sql(f"({asked})")).to_arrow_table()
+    create = "CREATE OR REPLACE TEMP TABLE features AS"
+    for first in range(0, max(wanted.num_rows, 1), _SLICE):
+        connection.register("found", history.features(wanted.slice(first, _SLICE)))
+        connection.execute(f"{create} SELECT * FROM found")
+        connection.unregister("found")
+        create = "INSERT INTO features"
 
 
 def split(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import ValidationError
 from leadlog.leads.migration.csvs import CsvRows
 from leadlog.leads.migration.decoding import Broken, Read
@@ -133,9 +134,15 @@ def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterato
     columns = reading.known_columns()
     name = name or str(path)
     if is_workbook(path):
-        with sheet_of(path, reading.sheet) as rows:
+        with sheet_of(path, reading.sheet, columns) as rows:
             table = TableReader(name, rows, columns=columns, header_row=reading.header_row)
-            yield SourceRecords(None, Counter(), table.header, table, reading)
+            notes: Counter[str] = Counter()
+            if rows.not_read:
+                option = parameter("sheet", "--sheet")
+                notes[f"other sheets that have rows and were not read (name one with {option})"] = (
+                    len(rows.not_read)
+                )
+            yield SourceRecords(None, notes, table.header, table, reading)
         return
     as_table = reading.table or reading.delimiter or reading.header_row
     with opened(path, reading.encoding) as text:

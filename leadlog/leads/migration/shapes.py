@@ -123,7 +123,7 @@ def _inner(record: dict[str, Any], columns: Columns) -> dict[str, Any] | None:
     if _has_name(record, columns):
         return None
     for key, value in record.items():
-        if key in _INNER and type(value) is dict and value:
+        if key in _INNER and type(value) is dict and value and not columns.is_kept(key):
             others = {name: one for name, one in record.items() if name != key}
             clash = {f"{key}.{name}": value[name] for name in value.keys() & others.keys()}
             return {**value, **others, **clash}
@@ -192,7 +192,9 @@ def _several(value: Any, columns: Columns, depth: int) -> list[dict[str, Any]] |
     if _has_name(value, columns):
         return None
     for key, inner in value.items():
-        if key in WRAPPERS and (records := _several(inner, columns, depth - 1)) is not None:
+        if key not in WRAPPERS or columns.is_kept(key):
+            continue
+        if (records := _several(inner, columns, depth - 1)) is not None:
             return records
     return None
 

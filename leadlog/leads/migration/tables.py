@@ -8,6 +8,7 @@ footer) are rejected with a reason, so that they do not become leads.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from leadlog.core.doors import parameter
 from leadlog.core.errors import ReadError
@@ -16,7 +17,7 @@ from leadlog.leads.migration.decoding import Broken, Read, RowDecoding, shown
 from leadlog.leads.store.columns import Columns
 from leadlog.leads.store.duplicates import canonical_email
 
-__all__ = ["TableReader"]
+__all__ = ["TableReader", "has_header"]
 
 _SEARCHED = 50
 _CERTAIN = 2
@@ -24,7 +25,17 @@ _EMAIL, _ANCHORS = "email", frozenset({"email", "linkedin_url", "phone", "websit
 _LIKE_PHONE = re.compile(r"[\d\s()+\-./x#*]{5,}")
 _NAME_LENGTH, _NAME_WORDS = 80, 6
 _NO_NAME = re.compile(r"[:;!?=©®{}<>\[\]\d]|\.\s|\.\Z")
-_TOTALS = frozenset({"total", "totals", "grand total", "sum", "subtotal", "count", "end of report"})
+_TOTALS = frozenset(
+    {
+        "total", "totals", "grand total", "sum", "subtotal", "count", "end of report", "summe",
+        "gesamt", "gesamtsumme", "zwischensumme", "insgesamt", "anzahl", "total général", "totaux",
+        "somme", "nombre total", "total general", "suma", "subtotales", "totales", "total geral",
+        "soma", "totais", "totale", "totale generale", "somma", "totaal", "subtotaal", "totalt",
+        "i alt", "summa", "razem", "łącznie", "ogółem", "celkem", "celkom", "toplam", "итого",
+        "всего", "итог", "合計", "総計", "小計", "合计", "总计", "小计", "总数", "합계", "총계",
+    }
+)  # fmt: skip
+"""First words of a row that is a sum, in small letters and without a colon."""
 
 
 class TableReader:
@@ -61,6 +72,7 @@ class TableReader:
         self.header: list[str] = []
         self._given: list[str] = []
         self._anchors: dict[int, str] = {}
+        self._names: list[int] = []
         self._rows: Iterator[TableRow] = iter(())
         found = self._given_header(rows, header_row) if header_row else self._find(rows)
         if found is not None:
@@ -106,11 +118,7 @@ class TableReader:
         return there[best]
 
     def _score(self, row: TableRow) -> int:
-        """Return the number of known columns in a row; 0 if it has values instead of names."""
-        names = [cell for cell in row.cells if isinstance(cell, str) and len(cell) <= _NAME_LENGTH]
-        if any("@" in name for name in names):
-            return 0
-        return sum(self._columns.place(name) is not None for name in names)
+        return known_names(row.cells, self._columns)
 
     @staticmethod
     def _is_table(rows: Iterable[TableRow]) -> bool:
@@ -137,6 +145,8 @@ class TableReader:
             place = self._columns.place(name)
             if place is not None and place.field in _ANCHORS:
                 self._anchors[number] = place.field
+            if place is not None and place.field == "full_name":
+                self._names.append(number)
 
     # ----------------------------------------------------------------------------------- rows
 
@@ -178,7 +188,12 @@ class TableReader:
                     "cell that has it"
                 )
                 following = next(rows, None)
-            one = self._one(row)
+            if following is not None and self._is_title(row, following):
+                one: Read | Broken | None = self._reject(
+                    row, "the row has one cell only, above a repeated header; it is a title"
+                )
+            else:
+                one = self._one(row)
             if one is not None:
                 yield one
             row = following
@@ -193,6 +208,19 @@ class TableReader:
             and bool(self._anchored(row.cells))
             and not self._anchored(following.cells)
         )
+
+    def _is_title(self, row: TableRow, following: TableRow) -> bool:
+        """Return whether a row is the title of the rows under a repeated header."""
+        return (
+            self._repeats_header(following.cells)
+            and row.problem is None
+            and sum(map(bool, map(_text, row.cells))) == 1
+        )
+
+    def _repeats_header(self, cells: Sequence[object]) -> bool:
+        if not cells or _text(cells[0]) != self._given[0]:
+            return False
+        return list(map(_text, cells[: len(self._given)])) == self._given
 
     def _one(self, row: TableRow) -> Read | Broken | None:
         """Return a row as a record, or as broken; None for a blank row or a repeated header."""
@@ -216,7 +244,7 @@ class TableReader:
                 "if it is the rest of a cell, put quotes around that, and if it is a lead, add the "
                 "cells that are missing",
             )
-        if _text(cells[0]) == self._given[0] and list(map(_text, cells)) == self._given:
+        if self._repeats_header(cells):
             self.notes["repeated headers, which were skipped"] += 1
             return None
         return self._record(row, cells)
@@ -236,13 +264,34 @@ class TableReader:
                 filled += 1
         if filled == 1 and len(self.header) > _CERTAIN and not _like_name(only):
             return self._reject(row, "the row has one cell only, which reads like a line of text")
-        if first.casefold() in _TOTALS and not self._anchored(cells):
+        if first.rstrip(" :").casefold() in _TOTALS and not self._anchored(cells):
             return self._reject(row, f"the row begins with {first!r}, so it is a total, not a lead")
+        if self._has_number_for_name(cells) and not self._anchored(cells):
+            return self._reject(row, "its name has no letter and it has no address: it is a total")
         return Read(dict(zip(self.header, cells, strict=False)), row.line, size)
+
+    def _has_number_for_name(self, cells: Sequence[object]) -> bool:
+        texts = [text for one in self._names if one < len(cells) and (text := _text(cells[one]))]
+        return bool(texts) and not any(
+            text[0].isalpha() or any(map(str.isalpha, text)) for text in texts
+        )
 
     def _reject(self, row: TableRow, reason: str) -> Broken:
         raw = row.raw if row.lines else self._table.joined(row.cells)
         return Broken(reason, row.line, shown(raw), row.cut, self._table)
+
+
+def known_names(cells: Iterable[object], columns: Columns) -> int:
+    """Return the number of known columns in a row; 0 if it has values instead of names."""
+    names = [cell for cell in cells if isinstance(cell, str) and len(cell) <= _NAME_LENGTH]
+    if any("@" in name for name in names):
+        return 0
+    return sum(columns.place(name) is not None for name in names)
+
+
+def has_header(rows: Iterable[Iterable[object]], columns: Columns) -> bool:
+    """Return whether the first rows have one that is the header of leads for certain."""
+    return any(known_names(cells, columns) >= _CERTAIN for cells in islice(rows, _SEARCHED))
 
 
 def _text(cell: object) -> str:

@@ -1,6 +1,6 @@
 """Reads the rows of a workbook's sheet: .xlsx, .xlsb, .xls and .ods, whatever the file's suffix."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -8,6 +8,8 @@ from typing import Any
 
 from leadlog.core.errors import ReadError
 from leadlog.leads.migration.csvs import TableRow
+from leadlog.leads.migration.tables import has_header
+from leadlog.leads.store.columns import Columns
 from leadlog.leads.store.values import plain
 
 __all__ = ["SheetRows", "is_workbook", "sheet_of"]
@@ -20,15 +22,18 @@ class SheetRows:
 
     Args:
         rows: The rows, from the first one that is not blank.
+        not_read: Names of the other sheets that have rows.
 
     Attributes:
+        not_read: The same.
         delimiter: Separator of two cells, where a row is reported as text.
         plausible: Returns whether cells can form a row; always True for a sheet.
     """
 
     delimiter = "\t"
 
-    def __init__(self, rows: Iterable[TableRow]) -> None:
+    def __init__(self, rows: Iterable[TableRow], not_read: Sequence[str] = ()) -> None:
+        self.not_read = not_read
         self._rows = iter(rows)
         self._ahead: list[TableRow] = []
         self.plausible: Callable[[list[str]], bool] = lambda _: True
@@ -60,12 +65,14 @@ def is_workbook(path: Path) -> bool:
 
 
 @contextmanager
-def sheet_of(path: Path, wanted: str | None) -> Iterator[SheetRows]:
+def sheet_of(path: Path, wanted: str | None, columns: Columns) -> Iterator[SheetRows]:
     """Open a sheet.
 
     Args:
         path: The workbook.
-        wanted: Its name, or its number from 1; None for the first sheet with rows.
+        wanted: Its name, or its number from 1; None for the first sheet with a header of leads, or
+            else the first one with rows.
+        columns: Maps columns to fields.
 
     Raises:
         ReadError: The workbook cannot be read, has no such sheet, or is empty.
@@ -93,14 +100,17 @@ def sheet_of(path: Path, wanted: str | None) -> Iterator[SheetRows]:
             raise ReadError(
                 f"{path} has no sheet {wanted!r}; its sheets: {', '.join(names) or 'none'}"
             ) from error
-        sheet = next((one for one in sheets if one.height), None)
+        filled = [one for one in sheets if one.height]
+        sheet = next((one for one in filled if has_header(one.iter_rows(), columns)), None)
+        sheet = sheet or next(iter(filled), None)
         if sheet is None:
             raise ReadError(f"{path} is a workbook with nothing in it; give one that has rows")
         first = 1 + (sheet.start or (0, 0))[0]
-        yield SheetRows(
+        rows = (
             TableRow([_cell(cell) for cell in cells], number)
             for number, cells in enumerate(sheet.iter_rows(), first)
         )
+        yield SheetRows(rows, not_read=[one.name for one in filled if one.name != sheet.name])
 
 
 def _cell(value: Any) -> Any:

@@ -106,6 +106,11 @@ class Columns:
                 )
             self._given[squashed(column)] = place
 
+    def is_kept(self, column: str) -> bool:
+        """Return whether a column was given to be kept as it is."""
+        name = squashed(column)
+        return name in self._given and self._given[name] is None
+
     def place(self, column: str) -> ColumnTarget | None:
         """Return the target of a column; None for a column that `raw_data` keeps."""
         try:

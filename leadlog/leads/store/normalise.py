@@ -9,6 +9,7 @@ one that is not blank wins, and the other is kept in `raw_data`.
     ({'email': None, 'full_name': 'Ada King'}, {'Index': 1})
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,11 @@ _RAW = KEPT
 _PARTS, _SUFFIX = 4, 3
 _SEVERAL = " ::: "
 """Separator of several values in a cell of Google Contacts; the first is the field's value."""
+_BETWEEN = re.compile(r"\s*[,;|\n]\s*|\s+/\s+|\s+")
+"""Separator of several e-mail addresses in a cell."""
+_LINKED = re.compile(r"([^()]+?) \(https?://\S+\)(?:, |\Z)")
+"""A text with the address of its page, as Notion exports a relation."""
+_NAMED = frozenset({"full_name", "company"})
 _SALUTATIONS = frozenset(
     ("mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "herr", "frau", "fru", "hr", "sir")
 )
@@ -147,9 +153,9 @@ def _take(
     field = place.field
     if field == BY_VALUE:
         field = "linkedin_url" if "linkedin.com/" in str(value).casefold() else "website"
-    if type(value) is str and _SEVERAL in value:
+    if type(value) is str and (chosen := _first_of(value, field)) is not None:
         _keep(raw, column, value)
-        value = value.partition(_SEVERAL)[0]
+        value = chosen
     try:
         found = _PARSERS[field](value)
     except ValidationError:
@@ -172,6 +178,18 @@ def _take(
         _keep(raw, present[0], present[1])
     else:
         _keep(raw, column, value)
+
+
+def _first_of(value: str, field: str) -> str | None:
+    """Return the first of several values, or a text without the address of its page; else None."""
+    if _SEVERAL in value:
+        return value.partition(_SEVERAL)[0]
+    if field == "email" and value.count("@") > 1:
+        several = _BETWEEN.split(value.strip().strip(",;|"))
+        return several[0] if all(map(duplicates.canonical_email, several)) else None
+    if field in _NAMED and "(http" in value and (linked := _LINKED.match(value)):
+        return linked[1]
+    return None
 
 
 def _is_salutation(title: str) -> bool:

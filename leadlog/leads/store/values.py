@@ -46,6 +46,8 @@ _NO = frozenset({"0", "false", "f", "no", "n", "off", "unchecked"})
 _SHOWN = 60
 _SCHEME = re.compile(r"(?:mailto|tel|callto|p):\s*", re.IGNORECASE)
 _LONGEST_SCHEME = 8
+# Makes a spreadsheet treat a number as text, and stays in its CSV export.
+_AS_TEXT = re.compile(r"""'(?=[+(\d])|="(?P<inner>[^"]*)"\Z""")
 # Python refuses to convert numbers of more than 4300 digits from or to text, as a DoS protection.
 _MAX_BITS = 13_000
 
@@ -81,12 +83,15 @@ def storable(value: str, field: str) -> str:
 def address(value: Any, field: str, limit: int | None = None) -> str | None:
     """Return an e-mail address or a phone number as text, without a scheme such as `mailto:`.
 
-    Facebook's `p:` is removed, too. Arguments and errors are those of `text`.
+    Facebook's `p:` is removed, too, and a spreadsheet's mark of text (`'+47…`, `="0047…"`).
+    Arguments and errors are those of `text`.
 
         >>> address("mailto:ada@acme.com", "email"), address("p:+4917012345", "phone")
         ('ada@acme.com', '+4917012345')
     """
     found = text(value, field, limit)
+    if found is not None and found[0] in "'=" and (sign := _AS_TEXT.match(found)):
+        found = (sign["inner"] or found[sign.end() :]).strip() or None
     if found is None or ":" not in found[:_LONGEST_SCHEME]:
         return found
     match = _SCHEME.match(found)

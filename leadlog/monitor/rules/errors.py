@@ -35,15 +35,15 @@ _SURE: Final = 3.0  # standard deviations by which one of many operations must b
 _NAMED: Final = 3  # operations that a message names
 
 
-class _Pair(NamedTuple):
+class _WindowPair(NamedTuple):
     long: int  # minutes
     short: int
     factor: float
 
 
 _PAIRS: Final = {
-    "fast": ("critical", (_Pair(60, 5, 14.4), _Pair(360, 30, 6.0))),
-    "slow": ("warning", (_Pair(1440, 120, 3.0), _Pair(4320, 360, 1.0))),
+    "fast": ("critical", (_WindowPair(60, 5, 14.4), _WindowPair(360, 30, 6.0))),
+    "slow": ("warning", (_WindowPair(1440, 120, 3.0), _WindowPair(4320, 360, 1.0))),
 }
 """Severity and window pairs by label; the first pair that burns too fast is reported."""
 
@@ -104,7 +104,7 @@ class BurnRate(Rule):
                     yield burn
                     break
 
-    def _burn(self, view: RuleView, series: str, label: str, pair: _Pair) -> "_Burn | None":
+    def _burn(self, view: RuleView, series: str, label: str, pair: _WindowPair) -> "_Burn | None":
         """Return the burn rate of the long window if both windows burn too fast, else None."""
         budget = (100 - self.objective_percent) / 100
         limit = pair.factor * budget * (1 - 1e-12)  # 14.4 * 0.01 is a little above 0.144
@@ -151,7 +151,7 @@ class BurnRate(Rule):
 class _Burn(NamedTuple):
     series: str
     label: str
-    pair: _Pair
+    pair: _WindowPair
     bad: float
     total: float
     rate: float
