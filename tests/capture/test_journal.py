@@ -215,10 +215,13 @@ def test_a_write_is_noted_once_in_a_row() -> None:
     assert transaction.last() is write
     assert not transaction.add(write)
     assert transaction.count == 1
+    written(transaction)
+    assert transaction.add(write)
+    assert transaction.count == 3
     transaction.savepoint("s")
     assert transaction.last() is None
     assert transaction.add(write)
-    assert transaction.count == 2
+    assert transaction.count == 4
 
 
 def test_a_released_savepoint_shares_the_end_of_what_is_around_it() -> None:

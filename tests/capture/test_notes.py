@@ -265,6 +265,10 @@ def test_a_record_that_cannot_be_made_does_not_fail_the_commit(notes: Notes) -> 
     [
         (journal.COMMITTED, ["first committed", "read committed", "second committed"]),
         (journal.ROLLED_BACK, ["read rolled_back", "first rolled_back", "second rolled_back"]),
+        (
+            journal.COMMIT_FAILED,
+            ["read commit_failed", "first commit_failed", "second commit_failed"],
+        ),
         (journal.UNKNOWN, ["read unknown", "first unknown", "second unknown"]),
     ],
 )

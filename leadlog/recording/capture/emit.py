@@ -7,36 +7,34 @@ both. An exception is rendered where it is caught and not kept: its frames hold 
 objects, and a record may wait for the end of a transaction.
 """
 
-from typing import TYPE_CHECKING
-
-from leadlog.recording.pipeline import get_logger
-from leadlog.recording.pipeline.facts import Facts, add_writer, joined
-from leadlog_processors.rendering import render
-
-if TYPE_CHECKING:
-    from leadlog.recording.capture.operation import Operation
-
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from traceback import extract_tb
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
+from sqlalchemy.exc import StatementError
 
 from leadlog.core.records import shape
 from leadlog.core.records.captured import SUCCESSES
 from leadlog.core.records.operation import operation_name
-from leadlog.recording.pipeline import report_failure
+from leadlog.recording.pipeline import get_logger, report_failure
+from leadlog.recording.pipeline.facts import Facts, add_writer, joined
 from leadlog.recording.pipeline.logger import LEVELS
 from leadlog_processors.exceptions import class_name, error_code, read
 from leadlog_processors.failure import describe
 from leadlog_processors.fields import CATEGORIES, DATABASE_OPERATION
 from leadlog_processors.fingerprint import is_own
 from leadlog_processors.quoted import without_quoted_values
+from leadlog_processors.rendering import render
 from leadlog_processors.session import resume_session
+
+if TYPE_CHECKING:
+    from leadlog.recording.capture.operation import Operation
+
 
 _log = get_logger()
 
@@ -136,7 +134,7 @@ def _emit(operation: "Operation") -> None:
     if _log.is_enabled_for(LEVELS[level]):
         _log.hand_over(_CATEGORY, frame(operation, level, outcome, operation.known))
     operation.written()
-    if error is not None:
+    if error is not None and not error.recorded:
         with resume_session(operation.session):
             _emit_error(operation, error)
 
@@ -145,7 +143,7 @@ def _emit_error(operation: "Operation", error: "ErrorFacts") -> None:
     context = {
         "operation": operation_name(operation.operation_type, operation.entity),
         "operation_id": operation.operation_id,
-        "lead_data": operation.lead,
+        "lead_data": None if error.shared else operation.lead,
     }
     if error.called_from is not None:
         context["called_from"] = error.called_from
@@ -176,6 +174,8 @@ class ErrorFacts:
         details: `error_message`, `error_code`, `exception_class`, `stack_trace` and `fingerprint`.
         called_from: file, line and function of the application that made the call; None if the
             stack shows none.
+        shared: whether several operations failed with it; the row that caused it is unknown.
+        recorded: whether the error record is that of another operation.
     """
 
     error_type: str
@@ -183,9 +183,13 @@ class ErrorFacts:
     duplicate: bool
     details: dict[str, str | None]
     called_from: str | None = None
+    shared: bool = False
+    recorded: bool = False
 
 
-def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
+def error_facts(
+    error: BaseException, *, concealed: bool = False, shared: bool = False
+) -> ErrorFacts:
     """Return the facts of an exception; never raises, even if the exception's own code does.
 
     Args:
@@ -193,7 +197,10 @@ def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
         concealed: whether its text may hold a value that must not be in the log. Drivers quote
             values in their messages, SQLAlchemy quotes the statement and its parameters, and a line
             of source code may be SQL: none of these is kept.
+        shared: whether several operations failed with it.
     """
+    # A database error is always a new exception; others may be raised again, as a new error.
+    recorded = isinstance(error, StatementError) and already_recorded(error)
     mark_recorded(error, concealed=concealed)
     callers = _callers(error)
     trace = getattr(getattr(error, "orig", None), "__traceback__", None)
@@ -203,7 +210,9 @@ def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
         places = "\n".join(_places(error, callers, message))
         details |= {"error_message": message, "stack_trace": places}
     called_from = _place(callers[-1]) if callers else None
-    return ErrorFacts(error_type_of(error), message, _is_duplicate(error), details, called_from)
+    return ErrorFacts(
+        error_type_of(error), message, _is_duplicate(error), details, called_from, shared, recorded
+    )
 
 
 def mark_recorded(error: BaseException, *, concealed: bool = False) -> None:

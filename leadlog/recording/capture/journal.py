@@ -472,7 +472,6 @@ def ended_elsewhere(info: Info) -> None:
     The application called the driver's `commit` or `rollback`; which one is unknown.
     """
     if (transaction := find(info)) is not None and not transaction.prepared:
-        transaction.poisoned = transaction.committing = False
         finalise(info, UNKNOWN)
 
 
