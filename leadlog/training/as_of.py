@@ -1,8 +1,12 @@
 """The features of runs as of their beginning, found in arrays of what had ended by then.
 
-The runs that ended are sorted by their end once; where two ended in the same microsecond, by their
-ids. Then every window is a difference of two running sums, and what was known when a run began is
-one binary search: the last of its operation, of its session and of all with `ended < began`.
+DuckDB selects and sorts the runs that ended, by their end; where two ended in the same microsecond,
+by their ids. Then every window is a difference of two running sums, and what was known when a run
+began is one binary search: the last of its operation, of its session and of all with
+`ended < began`.
+
+The runs are processed in slices by the time at which they began. For a slice only the runs that can
+count are fetched, so memory depends on the slice, not on the log.
 
 Sums are whole numbers of 64 bits. A running sum may wrap around; the difference of two is right all
 the same, since no window is that large.
@@ -10,6 +14,7 @@ the same, since no window is that large.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from leadlog.core.errors import MissingExtraError
@@ -22,59 +27,36 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Flags = NDArray[np.bool]
 
-__all__ = ["EndedRuns", "asked_sql", "check_numpy", "known_sql"]
+__all__ = ["MOST_ENDED", "WINDOW", "EndedRuns", "check_arrays"]
 
 WEIGHT_UNIT: Final = 1000
 """Weights are kept in thousandths, as whole numbers."""
 
-_SHORT, _LONG = 20, 200
+WINDOW: Final = 200
+"""Number of ended runs in the longest window."""
+
+MOST_ENDED: Final = 5_000_000
+"""Limit of the ended runs that are held as arrays at a time."""
+
+_SHORT, _LONG = 20, WINDOW
 _LOW_BITS: Final = 25
 """Weighted durations are added up in two halves, each exact as a float of 64 bits."""
 
 
-def check_numpy() -> None:
+def check_arrays() -> None:
     """Raise where the arrays cannot be made.
 
     Raises:
-        MissingExtraError: NumPy is not installed.
+        MissingExtraError: NumPy or pyarrow is not installed.
     """
     try:
         import numpy  # noqa: F401 - asked for before any work
+        import pyarrow  # noqa: F401 - DuckDB needs it for its tables
     except ImportError as error:
         raise MissingExtraError(
-            "this needs NumPy, which is not installed; run: pip install 'leadlog[analytics]'"
+            "this needs NumPy and pyarrow, and one of them is not installed; run: "
+            "pip install 'leadlog[analytics]'"
         ) from error
-
-
-def known_sql(source: str) -> str:
-    """Return the SELECT of what `EndedRuns` needs of the runs that ended.
-
-    Args:
-        source: A table with `event_id`, `operation`, `session_id`, `ended_us`, `us` (the duration),
-            `w` (thousandths), `failed` and `label` (whole millionths).
-    """
-    return f"""
-        SELECT event_id, operation, coalesce(session_id, '') AS session,
-            CAST(session_id IS NOT NULL AS UTINYINT) AS in_session, ended_us,
-            coalesce(us, 0) AS us, CAST(us IS NOT NULL AS UTINYINT) AS timed, w,
-            CAST(coalesce(failed, false) AS UTINYINT) AS failed,
-            coalesce(label, 0) AS label, CAST(label IS NOT NULL AS UTINYINT) AS labelled
-        FROM {source} WHERE ended_us IS NOT NULL"""
-
-
-def asked_sql(source: str) -> str:
-    """Return the SELECT of what `EndedRuns.features` needs of runs.
-
-    Args:
-        source: A table with `event_id`, `operation`, `session_id`, `started_us`, `items` and
-            `megabytes`.
-    """
-    return f"""
-        SELECT event_id, operation, coalesce(session_id, '') AS session,
-            CAST(session_id IS NOT NULL AS UTINYINT) AS in_session,
-            coalesce(started_us, 0) AS started_us,
-            CAST(started_us IS NOT NULL AS UTINYINT) AS begun, items, megabytes
-        FROM {source}"""
 
 
 class _Sums:
@@ -142,28 +124,26 @@ class EndedRuns:
     """What was known after each end.
 
     Args:
-        known: What `known_sql` selects.
+        known: The ended runs by their end, then by their ids: `operation` and `session` (a number;
+            -1 for one that is not asked about), `ended_us`, `us` (the duration), `timed` (whether
+            there is one), `w` (thousandths), `failed`, `label` (whole millionths) and `labelled`.
     """
 
     def __init__(self, known: pa.Table) -> None:
         import numpy as np
 
-        order = _by_end(known)
         self._known = _EndColumns(
-            ended=_ints(known["ended_us"])[order],
-            us=_ints(known["us"])[order],
-            weight=_ints(known["w"])[order],
-            label=_ints(known["label"])[order],
-            timed=_flags(known["timed"])[order],
-            failed=_flags(known["failed"])[order],
-            labelled=_flags(known["labelled"])[order],
+            ended=_ints(known["ended_us"]),
+            us=_ints(known["us"]),
+            weight=_ints(known["w"]),
+            label=_ints(known["label"]),
+            timed=_flags(known["timed"]),
+            failed=_flags(known["failed"]),
+            labelled=_flags(known["labelled"]),
         )
-        operations, self._operations = _encoded(known["operation"])
-        sessions, self._sessions = _encoded(known["session"])
-        self._by_operation = _Group(operations[order], self._known)
-        sessions = np.where(_flags(known["in_session"]), sessions, -1)
-        self._by_session = _Group(sessions[order], self._known)
-        every = np.arange(len(order), dtype=np.int64)
+        self._by_operation = _Group(_codes(known["operation"]), self._known)
+        self._by_session = _Group(_codes(known["session"]), self._known)
+        every = np.arange(known.num_rows, dtype=np.int64)
         self._of_operation = _Totals(self._known, self._by_operation.order)
         self._of_session = _Totals(self._known, self._by_session.order)
         self._of_all = _Totals(self._known, every)
@@ -172,7 +152,8 @@ class EndedRuns:
         """Return `event_id` and every feature of runs, as of their beginning.
 
         Args:
-            asked: What `asked_sql` selects.
+            asked: `event_id`, `operation`, `items`, `megabytes`, `started_us`, `begun` (whether
+                that is known), and the numbers `operation_code` and `session_code`.
         """
         import numpy as np
         import pyarrow as pa
@@ -180,8 +161,6 @@ class EndedRuns:
         started, begun = _ints(asked["started_us"]), _flags(asked["begun"])
         upto = np.searchsorted(self._known.ended, started, side="left").astype(np.int64)
         upto[~begun] = 0
-        sessions = _codes(asked["session"], self._sessions)
-        sessions = np.where(_flags(asked["in_session"]), sessions, -1)
         hour = (started // 1_000_000 % 86_400) / 3600.0
         weekday = ((started // 86_400_000_000 + 3) % 7 + 1).astype(np.float64)
         columns = {
@@ -189,8 +168,8 @@ class EndedRuns:
             "operation": asked["operation"],
             "hour": _nullable(hour, begun),
             "weekday": _nullable(weekday, begun),
-            **self._operation(_codes(asked["operation"], self._operations), started, upto),
-            **self._session(sessions, started, upto),
+            **self._operation(_codes(asked["operation_code"]), started, upto),
+            **self._session(_codes(asked["session_code"]), started, upto),
             **self._all(started, upto),
             "items": asked["items"],
             "megabytes": asked["megabytes"],
@@ -263,20 +242,47 @@ _ALL: Final = ("all_since_s", "all_span_s", "all_label_200", "all_failed_200")
 
 
 class _Totals:
-    """Running sums of what means are made of, in one order of the runs."""
+    """Running sums of what means are made of, in one order of the runs; each made when needed."""
 
     def __init__(self, known: _EndColumns, order: Ints) -> None:
-        weight = known.weight[order]
-        timed = weight * known.timed[order]
-        us = known.us[order]
-        labelled = weight * known.labelled[order]
-        self.weight = _Sums(weight)
-        self.failed = _Sums(weight * known.failed[order])
-        self._timed = _Sums(timed)
-        self._high = _Sums((us >> _LOW_BITS) * weight)
-        self._low = _Sums((us & ((1 << _LOW_BITS) - 1)) * weight)
-        self._labelled = _Sums(labelled)
-        self._label = _Sums(known.label[order] * labelled)
+        self._columns = known
+        self._order = order
+
+    @cached_property
+    def weight(self) -> _Sums:
+        """The weights."""
+        return _Sums(self._columns.weight[self._order])
+
+    @cached_property
+    def failed(self) -> _Sums:
+        """The weights of the runs that failed."""
+        return self._weights(self._columns.failed)
+
+    @cached_property
+    def _timed(self) -> _Sums:
+        return self._weights(self._columns.timed)
+
+    @cached_property
+    def _labelled(self) -> _Sums:
+        return self._weights(self._columns.labelled)
+
+    @cached_property
+    def _high(self) -> _Sums:
+        known = self._columns
+        return _Sums(((known.us >> _LOW_BITS) * known.weight)[self._order])
+
+    @cached_property
+    def _low(self) -> _Sums:
+        known = self._columns
+        return _Sums(((known.us & ((1 << _LOW_BITS) - 1)) * known.weight)[self._order])
+
+    @cached_property
+    def _label(self) -> _Sums:
+        known = self._columns
+        return _Sums((known.label * known.weight * known.labelled)[self._order])
+
+    def _weights(self, of: Flags) -> _Sums:
+        return _Sums((self._columns.weight * of)[self._order])
 
     def mean_ms(self, first: Ints, after: Ints, there: Flags) -> pa.Array:
         import numpy as np
@@ -295,29 +301,6 @@ def _mean(total: Any, weight: Ints, there: Flags, unit: int) -> pa.Array:
     import numpy as np
 
     return _nullable(total / np.maximum(weight, 1) / unit, there & (weight > 0))
-
-
-def _by_end(known: pa.Table) -> Ints:
-    """Return the order of runs by their end; where that is the same, by their ids."""
-    import numpy as np
-
-    ended = _ints(known["ended_us"])
-    order: Ints = np.argsort(ended, kind="stable")
-    same = np.flatnonzero(np.diff(ended[order]) == 0)
-    if len(same):
-        # Only the rows of ties are compared by their ids, each tie by itself.
-        tied = np.unique(np.concatenate([same, same + 1]))
-        rows = order[tied]
-        ids = known["event_id"].take(_indices(rows)).to_pylist()
-        ends = ended[rows].tolist()
-        order[tied] = rows[sorted(range(len(rows)), key=lambda one: (ends[one], ids[one]))]
-    return order
-
-
-def _indices(rows: Ints) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)])
 
 
 def _ints(column: pa.ChunkedArray | pa.Array, kind: DTypeLike = "int64") -> Ints:
@@ -341,25 +324,10 @@ def _flags(column: pa.ChunkedArray) -> Flags:
     return _ints(column, np.uint8) > 0
 
 
-def _encoded(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
-    """Return a number for each text, and the texts."""
+def _codes(column: pa.ChunkedArray) -> Ints:
     import numpy as np
 
-    found = column.combine_chunks().dictionary_encode()
-    return _ints(found.indices, np.int32).astype(np.int64), found.dictionary
-
-
-def _codes(column: pa.ChunkedArray, texts: pa.Array) -> Ints:
-    """Return the numbers of texts; -1 for one that is not there."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    # pyarrow makes its functions when it is imported, so pyright does not know them.
-    found = pc.index_in(column, value_set=texts)  # pyright: ignore[reportAttributeAccessIssue]
-    found = found.combine_chunks()
-    there = _flags(found.is_valid().cast(pa.uint8()))
-    return np.where(there, _ints(found, np.int32), -1).astype(np.int64)
+    return _ints(column, np.int32).astype(np.int64)
 
 
 def _nullable(values: NDArray[Any], known: Flags) -> pa.Array:

@@ -9,12 +9,13 @@ lead of a failed call is often unknown, and removing only the others would leak 
 """
 
 from collections.abc import Collection
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from leadlog.core.clock import format_us, parse
 from leadlog.core.doors import parameter
 from leadlog.core.errors import TrainingError
-from leadlog.training.as_of import EndedRuns, asked_sql, check_numpy, known_sql
+from leadlog.training.as_of import MOST_ENDED, WINDOW, EndedRuns, check_arrays
 from leadlog.training.targets import Target, thresholds_sql
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ LEAST_EXAMPLES: Final = 30
 
 _TRAIN_SHARE, _CALIBRATION_SHARE = 0.6, 0.2
 _SLICE: Final = 500_000
-"""Runs whose features are held as arrays at a time."""
+"""Runs per slice: those whose features are held as arrays at a time."""
 _COMMON: Final = 20
 """Minimum number of training examples of an operation; rarer operations become `other`."""
 _PLAIN_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,5}"
@@ -98,20 +99,104 @@ def make_features(
         target: The target whose labels of past runs are features.
         asked: A SELECT of `event_id`, `operation`, `session_id`, `started_us`, `items` and
             `megabytes`.
+
+    Raises:
+        TrainingError: The log has too many runs to process at a time.
+        MissingExtraError: NumPy or pyarrow is not installed.
     """
-    check_numpy()
+    check_arrays()
     label = "CAST(label * 1000000 AS BIGINT)" if target.kind == "binary" else "CAST(NULL AS BIGINT)"
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW known AS SELECT * REPLACE ({label} AS label) FROM labelled"
     )
-    history = EndedRuns(connection.sql(known_sql("known")).to_arrow_table())
-    wanted = connection.sql(asked_sql(f"({asked})")).to_arrow_table()
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE asked_runs AS SELECT event_id, operation, session_id, "
+        f"started_us, items, megabytes FROM ({asked})"
+    )
     create = "CREATE OR REPLACE TEMP TABLE features AS"
-    for first in range(0, max(wanted.num_rows, 1), _SLICE):
-        connection.register("found", history.features(wanted.slice(first, _SLICE)))
+    for condition in _slices(connection):
+        connection.register("found", _slice_features(connection, condition))
         connection.execute(f"{create} SELECT * FROM found")
         connection.unregister("found")
         create = "INSERT INTO features"
+
+
+def _slices(connection: "DuckDBPyConnection") -> list[str]:
+    """Return conditions that split `asked_runs` by its starts; all runs are in exactly one."""
+    ((asked, first, last),) = connection.execute(
+        "SELECT count(*), min(started_us), max(started_us) FROM asked_runs"
+    ).fetchall()
+    ((ended,),) = connection.execute(
+        "SELECT count(*) FROM known WHERE ended_us >= $first AND ended_us < $last",
+        {"first": first, "last": last},
+    ).fetchall()
+    count = -(-max(asked, ended) // _SLICE)
+    if count < 2 or first is None:
+        return ["true"]
+    shares = [number / count for number in range(1, count)]
+    ((edges,),) = connection.execute(
+        f"SELECT quantile_disc(started_us, {shares}) FROM asked_runs"
+    ).fetchall()
+    edges = sorted(set(edges))
+    return [
+        f"(started_us < {edges[0]} OR started_us IS NULL)",
+        *(f"started_us >= {one} AND started_us < {two}" for one, two in pairwise(edges)),
+        f"started_us >= {edges[-1]}",
+    ]
+
+
+def _slice_features(connection: "DuckDBPyConnection", condition: str) -> "pa.Table":
+    """Return the features of the runs in `asked_runs` that satisfy a condition.
+
+    Of the ended runs it fetches those that ended after the first of them began and before the last
+    one did, the last ones before that of each operation and of all, and those of their sessions.
+    """
+    source = f"(SELECT * FROM asked_runs WHERE {condition})"
+    ((first, last),) = connection.execute(
+        f"SELECT coalesce(min(started_us), 0), coalesce(max(started_us), 0) FROM {source}"
+    ).fetchall()
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE slice_operations AS
+        SELECT operation, CAST(row_number() OVER () - 1 AS INTEGER) AS code, since
+        FROM (SELECT DISTINCT operation FROM {source}) LEFT JOIN (
+            SELECT operation, list_min(max(ended_us, {WINDOW})) AS since
+            FROM known WHERE ended_us < {first} GROUP BY operation
+        ) USING (operation)""")
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE slice_sessions AS
+        SELECT session_id, CAST(row_number() OVER () - 1 AS INTEGER) AS code
+        FROM (SELECT DISTINCT session_id FROM {source} WHERE session_id IS NOT NULL)""")
+    ((since,),) = connection.execute(
+        f"SELECT list_min(max(ended_us, {WINDOW})) FROM known WHERE ended_us < {first}"
+    ).fetchall()
+    ended = f"""
+        FROM known k LEFT JOIN slice_operations o ON k.operation = o.operation
+            LEFT JOIN slice_sessions s ON k.session_id = s.session_id
+        WHERE k.ended_us < {last} AND (k.ended_us >= {first if since is None else since}
+            OR k.ended_us >= o.since OR s.code IS NOT NULL)"""
+    ((count,),) = connection.execute(f"SELECT count(*) {ended}").fetchall()
+    if count > MOST_ENDED:
+        raise TrainingError(
+            f"{count:,} runs that had ended are needed for features at a time, and at most "
+            f"{MOST_ENDED:,} can be held in memory; open a session for each job "
+            f"(`leadlog.session`), or give a later first day with {parameter('since', '--from')}"
+        )
+    history = EndedRuns(
+        connection.sql(f"""
+            SELECT coalesce(o.code, -1) AS operation, coalesce(s.code, -1) AS session, ended_us,
+                coalesce(us, 0) AS us, CAST(us IS NOT NULL AS UTINYINT) AS timed, w,
+                CAST(coalesce(failed, false) AS UTINYINT) AS failed,
+                coalesce(label, 0) AS label, CAST(label IS NOT NULL AS UTINYINT) AS labelled
+            {ended} ORDER BY ended_us, event_id""").to_arrow_table()
+    )
+    return history.features(
+        connection.sql(f"""
+            SELECT event_id, a.operation, coalesce(o.code, -1) AS operation_code,
+                coalesce(s.code, -1) AS session_code, coalesce(started_us, 0) AS started_us,
+                CAST(started_us IS NOT NULL AS UTINYINT) AS begun, items, megabytes
+            FROM {source} a LEFT JOIN slice_operations o ON a.operation = o.operation
+                LEFT JOIN slice_sessions s ON a.session_id = s.session_id""").to_arrow_table()
+    )
 
 
 def split(

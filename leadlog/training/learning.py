@@ -204,7 +204,7 @@ class _Trainer:
         fitted = lgb.Dataset(
             self.train.table,
             label(self.train.label),
-            weight=_telling(self.train.weight),
+            weight=_unequal_weights(self.train.weight),
             feature_name=names,
             categorical_feature=["operation"],
             free_raw_data=False,
@@ -212,7 +212,7 @@ class _Trainer:
         watched = lgb.Dataset(
             self.calibration.table,
             label(self.calibration.label),
-            weight=_telling(self.calibration.weight),
+            weight=_unequal_weights(self.calibration.weight),
             reference=fitted,
         )
         return lgb.train(
@@ -432,7 +432,7 @@ _TITLES: Final = {
 }
 
 
-def _telling(weight: NDArray[Any]) -> NDArray[Any] | None:
+def _unequal_weights(weight: NDArray[Any]) -> NDArray[Any] | None:
     """Return weights where they differ; None, which costs nothing, where all are the same."""
     return weight if weight.size and (weight != weight[0]).any() else None
 

@@ -92,6 +92,42 @@ def test_a_name_of_digits_with_an_address_is_a_lead(tmp_path):
     assert result.rejected == 1
 
 
+def test_people_whose_names_mean_a_sum_are_leads(tmp_path):
+    """Suma, Soma and Totale are names where the row has another text; only sums are rejected."""
+    text = (
+        "First name,Last name,Company,Deals\nSuma,Rao,Infosys,3\nSoma,Das,Tata,\n"
+        "Totale,,Totale SA,1\nSuma,,,4\nTotal,Total,,8\n"
+    )
+    result, people, _ = migrated(tmp_path, text)
+    assert [one[:2] for one in people] == [
+        ("Soma Das", "Tata"),
+        ("Suma Rao", "Infosys"),
+        ("Totale", "Totale SA"),
+    ]
+    assert [one.line for one in result.rejects] == [5, 6]
+
+
+def test_a_sheet_without_names_is_not_preferred(tmp_path):
+    """Firms have more known columns than people, and people are read; so is a header given."""
+    sheets = {
+        "People": [["Name", "Region"], ["Ida Strand", "North"], ["Tom Vang", "South"]],
+        "Firms": [["Company", "Website", "City"], ["Acme", "acme.example", "Oslo"]],
+    }
+    _, people, _ = migrated(tmp_path, workbook(sheets), "leads.xlsx")
+    assert [one[0] for one in people] == ["Ida Strand", "Tom Vang"]
+
+
+def test_a_given_header_row_is_one_of_the_first_sheet_with_rows(tmp_path):
+    """The line of the header is meant for the sheet that the user sees first."""
+    sheets = {
+        "People": [["Our people"], ["Who", "Where"], ["Ida Strand", "North"]],
+        "Others": [["Name", "Company"], ["Siw Aas", "Acme"], ["Tom Vang", "Acme"]],
+    }
+    options = {"header_row": 2, "columns": {"who": "full_name"}}
+    _, people, _ = migrated(tmp_path, workbook(sheets), "leads.xlsx", **options)
+    assert [one[0] for one in people] == ["Ida Strand"]
+
+
 def test_the_sheet_with_leads_is_read_and_the_others_are_named(tmp_path):
     """A sheet about the export comes first, and a header over the header in the other."""
     sheets = {

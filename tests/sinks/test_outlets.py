@@ -172,7 +172,7 @@ def test_sinks_that_raise_stall_and_fill_cost_files_and_the_others_nothing(
     assert "did not reach additional sinks" in said
     assert "fails: ConnectionError: nobody listens" in said or "fails: SystemExit: 1" in said
     shown = CliRunner().invoke(root, ["doctor"]).stdout
-    assert "Sinks beside the files" in shown
+    assert "Additional sinks" in shown
     begin = time.monotonic()
     leadlog.shutdown(0.2)
     assert time.monotonic() - begin < 20

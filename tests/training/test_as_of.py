@@ -1,9 +1,12 @@
 """Features found in arrays: what a log has at its edges, and numbers as large as there are."""
 
+import sys
+
 import pytest
 
-from leadlog.core.errors import MissingExtraError
+from leadlog.core.errors import MissingExtraError, TrainingError
 from leadlog.reading.duck import connect
+from leadlog.training import examples
 from leadlog.training.examples import make_features
 from leadlog.training.targets import target_named
 
@@ -69,8 +72,39 @@ def test_runs_without_a_session_have_none_in_common():
     assert features(rows)["z"]["all_since_s"] == 1e-6
 
 
-def test_without_numpy_the_extra_is_named(monkeypatch):
-    """What is missing, and how to install it."""
-    monkeypatch.setitem(__import__("sys").modules, "numpy", None)
-    with pytest.raises(MissingExtraError, match=r"leadlog\[analytics\]"):
+def many_runs(count):
+    """Runs of three operations and seven sessions that overlap, fail and end together."""
+    for n in range(count):
+        operation, session = f"op{n % 3}", None if n % 5 == 0 else f"s{n * n % 7}"
+        ended = 10 * n + n * 31 % 90 // 20 * 20 + 1
+        yield (f"r{n}", operation, session, 10 * n, ended, n * 7, 1000, n % 4 == 0, n % 4 == 0)
+
+
+def test_the_features_do_not_depend_on_the_slices(monkeypatch):
+    """A slice fetches every ended run that counts, however few runs it has itself."""
+    rows = [(*one[:7], one[7], int(one[8]), None, None) for one in many_runs(700)]
+    rows.append(("never", "op1", "s1", None, 9_000, 5, 1000, False, 0, None, None))
+    whole = features(rows)
+    monkeypatch.setattr(examples, "_SLICE", 60)
+    assert features(rows) == whole
+    assert len(whole) == 701
+    late = features(rows, "SELECT * FROM labelled WHERE started_us > 6500 AND session_id = 's2'")
+    assert late
+    assert late == {name: whole[name] for name in late}
+
+
+def test_more_runs_than_memory_can_hold_are_refused(monkeypatch):
+    """The error names the count and the option that makes it smaller."""
+    monkeypatch.setattr(examples, "MOST_ENDED", 300)
+    rows = [(*one[:7], one[7], int(one[8]), None, None) for one in many_runs(400)]
+    with pytest.raises(TrainingError, match=r"^39\d runs .* at most 300 .*'since'|--from"):
+        features(rows)
+    assert len(features(rows, "SELECT * FROM labelled WHERE event_id = 'r390'")) == 1
+
+
+@pytest.mark.parametrize("name", ["numpy", "pyarrow"])
+def test_without_numpy_or_pyarrow_the_extra_is_named(monkeypatch, name):
+    """The error names both packages and the extra that installs them."""
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtraError, match=r"NumPy and pyarrow.*leadlog\[analytics\]"):
         features([run("a", 1, 2, 1)])

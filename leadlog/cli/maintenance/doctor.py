@@ -369,7 +369,7 @@ def _show(report: dict[str, Any]) -> None:
         right=(0, 3, 4, 5, 7),
     )
     _section(
-        "Sinks beside the files",
+        "Additional sinks",
         [sink_row_of(sink) for sink in report["sinks"]],
         SINK_COLUMNS,
         right=(0, 3, 4, 5),

@@ -134,7 +134,7 @@ def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterato
     columns = reading.known_columns()
     name = name or str(path)
     if is_workbook(path):
-        with sheet_of(path, reading.sheet, columns) as rows:
+        with sheet_of(path, reading.sheet, columns, reading.header_row) as rows:
             table = TableReader(name, rows, columns=columns, header_row=reading.header_row)
             notes: Counter[str] = Counter()
             if rows.not_read:

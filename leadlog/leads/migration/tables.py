@@ -264,7 +264,11 @@ class TableReader:
                 filled += 1
         if filled == 1 and len(self.header) > _CERTAIN and not _like_name(only):
             return self._reject(row, "the row has one cell only, which reads like a line of text")
-        if first.rstrip(" :").casefold() in _TOTALS and not self._anchored(cells):
+        if (
+            first.rstrip(" :").casefold() in _TOTALS
+            and not self._anchored(cells)
+            and not _has_other_text(cells, first)
+        ):
             return self._reject(row, f"the row begins with {first!r}, so it is a total, not a lead")
         if self._has_number_for_name(cells) and not self._anchored(cells):
             return self._reject(row, "its name has no letter and it has no address: it is a total")
@@ -289,9 +293,23 @@ def known_names(cells: Iterable[object], columns: Columns) -> int:
     return sum(columns.place(name) is not None for name in names)
 
 
-def has_header(rows: Iterable[Iterable[object]], columns: Columns) -> bool:
-    """Return whether the first rows have one that is the header of leads for certain."""
-    return any(known_names(cells, columns) >= _CERTAIN for cells in islice(rows, _SEARCHED))
+def has_header(rows: Iterable[Sequence[object]], columns: Columns) -> bool:
+    """Return whether one of the first rows has two known columns, one of them a person's name."""
+    return any(
+        known_names(cells, columns) >= _CERTAIN and _has_name_column(cells, columns)
+        for cells in islice(rows, _SEARCHED)
+    )
+
+
+def _has_name_column(cells: Sequence[object], columns: Columns) -> bool:
+    places = (columns.place(cell) for cell in cells if isinstance(cell, str))
+    return any(place is not None and place.field == "full_name" for place in places)
+
+
+def _has_other_text(cells: Sequence[object], first: str) -> bool:
+    """Return whether a cell has a letter and differs from the first one that is not blank."""
+    texts = (text for cell in cells if (text := _text(cell)) and text != first)
+    return any(any(map(str.isalpha, text)) for text in texts)
 
 
 def _text(cell: object) -> str:

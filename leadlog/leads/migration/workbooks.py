@@ -65,7 +65,9 @@ def is_workbook(path: Path) -> bool:
 
 
 @contextmanager
-def sheet_of(path: Path, wanted: str | None, columns: Columns) -> Iterator[SheetRows]:
+def sheet_of(
+    path: Path, wanted: str | None, columns: Columns, header_row: int | None = None
+) -> Iterator[SheetRows]:
     """Open a sheet.
 
     Args:
@@ -73,6 +75,8 @@ def sheet_of(path: Path, wanted: str | None, columns: Columns) -> Iterator[Sheet
         wanted: Its name, or its number from 1; None for the first sheet with a header of leads, or
             else the first one with rows.
         columns: Maps columns to fields.
+        header_row: Row of the header, if it was given; then None for `wanted` is the first sheet
+            with rows.
 
     Raises:
         ReadError: The workbook cannot be read, has no such sheet, or is empty.
@@ -101,7 +105,9 @@ def sheet_of(path: Path, wanted: str | None, columns: Columns) -> Iterator[Sheet
                 f"{path} has no sheet {wanted!r}; its sheets: {', '.join(names) or 'none'}"
             ) from error
         filled = [one for one in sheets if one.height]
-        sheet = next((one for one in filled if has_header(one.iter_rows(), columns)), None)
+        sheet = None
+        if header_row is None:
+            sheet = next((one for one in filled if has_header(one.iter_rows(), columns)), None)
         sheet = sheet or next(iter(filled), None)
         if sheet is None:
             raise ReadError(f"{path} is a workbook with nothing in it; give one that has rows")
