@@ -139,6 +139,7 @@ def days_of(directory: Path, model: Model, *, now: int, days: int = _DAYS) -> li
 
     Raises:
         ReadError: A log file cannot be read.
+        TrainingError: The features need more ended runs than can be held in memory.
     """
     since = max(now - days * 86_400_000_000, parse(model.body["bounds"]["last"]))
     with runs_engine(directory) as engine:

@@ -101,7 +101,7 @@ def make_features(
             `megabytes`.
 
     Raises:
-        TrainingError: The log has too many runs to process at a time.
+        TrainingError: A slice needs more ended runs than `MOST_ENDED`.
         MissingExtraError: NumPy or pyarrow is not installed.
     """
     check_arrays()
@@ -177,9 +177,9 @@ def _slice_features(connection: "DuckDBPyConnection", condition: str) -> "pa.Tab
     ((count,),) = connection.execute(f"SELECT count(*) {ended}").fetchall()
     if count > MOST_ENDED:
         raise TrainingError(
-            f"{count:,} runs that had ended are needed for features at a time, and at most "
-            f"{MOST_ENDED:,} can be held in memory; open a session for each job "
-            f"(`leadlog.session`), or give a later first day with {parameter('since', '--from')}"
+            f"the features need {count:,} ended runs in memory at a time, and at most "
+            f"{MOST_ENDED:,} are held; give a later start with {parameter('since', '--from')}, or "
+            "open a session for each job (`leadlog.session`)"
         )
     history = EndedRuns(
         connection.sql(f"""

@@ -80,7 +80,7 @@ class MigrationManager(MigrationHistory):
             delimiter: Delimiter of the cells of a row; detected by default.
             header_row: Line number of the header, from 1; detected by default.
             sheet: Name or number (from 1) of the sheet of a workbook; by default the first sheet
-                with rows.
+                with a header of leads, or with rows if there is none or `header_row` is given.
             columns: Field by column, for columns with unknown names; `raw_data` keeps a column
                 without mapping it to a field.
             progress: Called with the progress. An exception that it raises aborts the run, which

@@ -39,7 +39,7 @@ class Reading:
         table: Whether to read them as CSV, whatever their names.
         delimiter: Delimiter of the cells of a row; None to detect it.
         header_row: Line number of the header, from 1; None to detect it.
-        sheet: Name or number of the sheet of a workbook; None for the first sheet with rows.
+        sheet: Name or number of the sheet of a workbook; None to choose it (see `sheet_of`).
         columns: Pairs of column and field, for columns with unknown names.
     """
 
