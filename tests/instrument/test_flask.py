@@ -1,7 +1,9 @@
 """Flask and plain WSGI applications under werkzeug's own server."""
 
 import contextlib
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -181,12 +183,15 @@ def test_a_response_that_nobody_reads_to_its_end_is_cancelled(requests: Logged) 
         ([("Content-Length", "6")], [b"onetwo"], 1, "completed"),
         ([("Content-Length", "6")], [b"onetwo, and more"], 1, "completed"),
         ([("Content-Length", "many")], [b"one"], 1, "cancelled"),
+        ([("Content-Length", 3)], [b"one"], 1, "completed"),
+        ([("Content-Length", "9" * 5000)], [b"one"], 1, "cancelled"),
+        ([("Content-Length", "3")], [None], 1, "cancelled"),
         ([], [b"one"], 1, "cancelled"),
         ([], [], 1, "completed"),
     ],
 )
 def test_a_response_is_complete_with_its_last_byte(
-    requests: Logged, headers: list[tuple[str, str]], parts: list[bytes], read: int, outcome: str
+    requests: Logged, headers: list[tuple[str, Any]], parts: list[Any], read: int, outcome: str
 ) -> None:
     """A server may stop at the stated length, and a test client never closes the response."""
 
@@ -203,6 +208,75 @@ def test_a_response_is_complete_with_its_last_byte(
             body.close()
         del body
         assert [one["request_info"]["outcome"] for one in requests(number)] == [outcome] * number
+
+
+def one_part(_environ: Any, start: Any) -> Iterator[bytes]:
+    """An application whose body is a generator with one part."""
+    start("200 OK", [("Content-Length", "3")])
+    yield b"one"
+
+
+def test_the_duration_ends_when_the_server_has_sent_the_last_part(requests: Logged) -> None:
+    """The server asks for another part only then."""
+    body: Any = leadlog.instrument_wsgi(one_part)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    assert next(body) == b"one"
+    time.sleep(0.05)  # a slow client
+    assert next(body, None) is None
+    body.close()
+    (request,) = requests()
+    assert request["operation_info"]["total_duration_ms"] >= 50
+    assert request["request_info"]["background_ms"] < 50
+
+
+def test_a_client_that_leaves_during_the_last_part_cancels_the_request(requests: Logged) -> None:
+    """The server closes the body while its error is in flight."""
+    body: Any = leadlog.instrument_wsgi(one_part)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+
+    def serve() -> None:
+        try:
+            next(body)
+            raise BrokenPipeError
+        finally:
+            body.close()
+
+    with pytest.raises(BrokenPipeError):
+        serve()
+    (request,) = requests()
+    assert request["request_info"]["outcome"] == "cancelled"
+
+
+def test_a_request_inside_the_end_of_another_is_a_record_of_its_own(requests: Logged) -> None:
+    """A body that calls another recorded application after its last part."""
+    inner = leadlog.instrument_wsgi(one_part)
+
+    def app(_environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", [("Content-Length", "3")])
+        yield b"two"
+        found: Any = inner({"REQUEST_METHOD": "GET", "PATH_INFO": "/inner"}, lambda *_: None)
+        list(found)
+        found.close()
+
+    body: Any = leadlog.instrument_wsgi(app)(
+        {"REQUEST_METHOD": "GET", "PATH_INFO": "/outer"}, lambda *_: None
+    )
+    list(body)
+    body.close()
+    assert [one["request_info"]["path"] for one in requests(2)] == ["/inner", "/outer"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_leaves_open_requests_to_its_parent(requests: Logged) -> None:
+    """The child ends without a record of them; the parent writes the only one."""
+    body: Any = leadlog.instrument_wsgi(one_part)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    assert next(body) == b"one"
+    child = os.fork()
+    if child == 0:
+        del body
+        leadlog.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    body.close()
+    assert requests()[0]["process_id"] == os.getpid()
 
 
 def test_requests_of_a_test_client_are_recorded(
