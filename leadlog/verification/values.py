@@ -2,19 +2,21 @@
 
 The log holds JSON and the database has its own types, so the database's value is rendered by the
 same rules as the log (`leadlog_processors.rendering`). If the results differ, its type decides:
-numbers are compared as numbers, times as points in time, UUIDs as UUIDs, and JSON stored as text as
-JSON.
+numbers are compared as numbers, times as points in time, UUIDs as UUIDs, network addresses as
+addresses, ranges by the values in them, and JSON stored as text as JSON.
 """
 
 import datetime as dt
+import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import Range
 
 from leadlog.core.records.keys import key_text
 from leadlog_processors.rendering import render
@@ -24,6 +26,12 @@ __all__ = ["equal", "key_of", "plain"]
 _AS_THEY_ARE: Final = (str, int, bool)
 _JSON_BITS: Final = 63
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_FROM_JSON: Final[Mapping[type, Callable[[Any], Any]]] = {
+    int: int,
+    Decimal: lambda number: Decimal(str(number)),
+    dt.date: dt.date.fromisoformat,
+    dt.datetime: dt.datetime.fromisoformat,
+}
 _DURATION: Final = re.compile(r"(?:(-?\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
 
 
@@ -75,6 +83,12 @@ def equal(
     if isinstance(found, UUID) or (isinstance(found, str) and len(found) == 32):
         one, other = _uuid(logged), _uuid(str(found))
         return one is not None and one == other
+    if type(found).__module__ == "ipaddress":
+        return _equal_address(logged, str(found))
+    if isinstance(found, Range):
+        return _equal_range(logged, found)
+    if isinstance(found, list) and isinstance(logged, list):
+        return len(logged) == len(found) and all(map(equal, logged, found))
     if isinstance(found, Mapping | list):
         return _equal_json(logged, have)
     if isinstance(found, str) and type(logged) in (dict, list):
@@ -116,6 +130,28 @@ def _equal_moment(logged: Any, found: dt.datetime) -> bool:
     except ValueError:
         return False
     return _utc(one) == _utc(found)
+
+
+def _equal_address(logged: Any, found: str) -> bool:
+    try:
+        return ipaddress.ip_interface(logged) == ipaddress.ip_interface(found)
+    except ValueError:
+        return False
+
+
+def _equal_range(logged: Any, found: Range[Any]) -> bool:
+    """Return whether two ranges hold the same values: `[1,4]` of integers is `[1,5)`."""
+    if type(logged) is not dict:
+        return False
+    try:
+        bounds = {
+            end: None if logged[end] is None else _FROM_JSON[type(known)](logged[end])
+            for end in ("lower", "upper")
+            for known in (found.lower if found.lower is not None else found.upper,)
+        }
+        return bool(found == Range(**bounds, bounds=logged["bounds"], empty=logged["empty"]))
+    except (KeyError, TypeError, ValueError, InvalidOperation):
+        return False
 
 
 def _utc(moment: dt.datetime) -> dt.datetime:

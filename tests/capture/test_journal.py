@@ -215,7 +215,8 @@ def test_a_write_is_noted_once_in_a_row() -> None:
     assert transaction.last() is write
     assert not transaction.add(write)
     assert transaction.count == 1
-    written(transaction)
+    other = written(transaction)
+    assert transaction.last() is other
     assert transaction.add(write)
     assert transaction.count == 3
     transaction.savepoint("s")

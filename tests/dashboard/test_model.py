@@ -193,15 +193,18 @@ def test_runs_say_what_was_expected_and_how_far_each_destination_is_behind(log, 
     duration_model(root / "models" / "duration", 90_000.0)
     with Shipments(root, "elk") as shipments:
         shipments.put(target="https://elk.example", error="refused")
+        lost = [("too large", None, None, 3), ("gone", 1, 9, None)]
+        shipments.commit({}, at_us=NOW, dropped=lost)
     after = runs(log, period)
     assert {round(run.expected_ms or 0) for run in after.runs} == {90_000}
     (one,) = after.shipping
     assert (one.name, one.target, one.error) == ("elk", "https://elk.example", "refused")
+    assert (one.refused, one.dropped) == (0, {"too large": 3, "gone": None})
     assert one.files == sum(1 for file in log_files(root) if not file.archived)
     assert one.seconds == (NOW - parse("2026-11-01T00:00:00Z")) / 1e6
     (root / ".shipping" / "elk.sqlite3").write_bytes(b"not a database, whatever its name says")
     (one,) = runs(log, period).shipping
-    assert one.seconds is None
+    assert (one.seconds, one.dropped) == (None, None)
     assert "leadlog ship forget elk" in (one.error or "")
 
 
