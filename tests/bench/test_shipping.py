@@ -118,7 +118,7 @@ def hanging() -> Iterator[str]:
 
 @contextmanager
 def shipping(directory: Path, host: str) -> Iterator[None]:
-    """`leadlog ship` to a receiver, as a process of its own."""
+    """Run `leadlog ship` to a receiver, in a separate process."""
     url = f"elasticsearch+http://{host}/leadlog"
     command = [sys.executable, "-m", "leadlog", "ship", "--to", url, "--directory", str(directory)]
     process = subprocess.Popen(
@@ -134,7 +134,7 @@ def shipping(directory: Path, host: str) -> Iterator[None]:
 
 
 def p99_of_calls(log: Any) -> float:
-    """p99 of 4,000 calls of `log.info` in bursts of ten, µs."""
+    """Return the p99 of 4,000 calls of `log.info` in bursts of ten, µs."""
     clock, times = time.perf_counter_ns, []
     for _ in range(400):
         for number in range(10):
@@ -146,7 +146,7 @@ def p99_of_calls(log: Any) -> float:
 
 
 def test_a_dead_receiver_changes_no_hand_over(tmp_path: Path, capsys: Any) -> None:
-    """The application's calls take as long beside a shipper whose receiver hangs as without one."""
+    """A shipper whose receiver hangs does not slow down the application's calls."""
     leadlog.configure(directory=tmp_path / "log")
     log = leadlog.get_logger()
     p99_of_calls(log)
