@@ -119,7 +119,7 @@ def test_what_was_never_sent_poisons_no_transaction(
 async def test_what_asyncpg_refuses_poisons_no_transaction(
     postgres_database: str, log: Log
 ) -> None:
-    """It checks types itself; refusals of the server are different."""
+    """asyncpg checks types itself, which poisons no transaction; refusals of the server do."""
     engine = create_async_engine(postgres_database.replace("+psycopg", "+asyncpg"))
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)

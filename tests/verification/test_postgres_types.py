@@ -1,4 +1,4 @@
-"""Columns of PostgreSQL's own types verify: what is logged is the text that the database shows."""
+"""Columns of PostgreSQL's own types verify: they are logged as the text that the database shows."""
 
 import datetime as dt
 import ipaddress
