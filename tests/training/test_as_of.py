@@ -100,7 +100,8 @@ def test_more_runs_than_memory_can_hold_are_refused(monkeypatch):
     """The error names the count and the option that makes it smaller."""
     monkeypatch.setattr(examples, "MOST_ENDED", 300)
     rows = list(many_runs(400))
-    with pytest.raises(TrainingError, match=r"need 397 ended runs .* at most 300 .*(since=|--from)"):
+    message = r"need 397 ended runs .* at most 300 .*(since=|--from)"
+    with pytest.raises(TrainingError, match=message):
         features(rows)
     assert len(features(rows, "SELECT * FROM labelled WHERE event_id = 'r390'")) == 1
 
