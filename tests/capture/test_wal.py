@@ -169,7 +169,7 @@ def by_transaction(
 
 
 def _paired(changes: list[list[RowChange]], records: list[list[Mapping[str, Any]]]) -> list[str]:
-    """Return the fewest differences; a transaction of unsure records may have no changes."""
+    """Return the fewest disagreements; uncertain records may match the next transaction or none."""
 
     @cache
     def fewest(change: int, record: int) -> list[str]:

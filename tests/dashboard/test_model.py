@@ -1,4 +1,4 @@
-"""The model of the log: pages, report and `top` show what is in the files."""
+"""The model of the log: pages, report and `top` agree with the files."""
 
 import asyncio
 from collections import Counter
@@ -185,7 +185,7 @@ def test_error_groups_are_by_cause_with_their_first_and_last_time(log, root):
 
 
 def test_runs_say_what_was_expected_and_how_far_each_destination_is_behind(log, root):
-    """Where a model of durations stands, and where something was shipped; nothing elsewhere."""
+    """Runs have an expected duration if there is a model, and shipping lags if logs are shipped."""
     period = window("2026-11-09", "2026-11-10", now=NOW)
     before = runs(log, period)
     assert {run.expected_ms for run in before.runs} == {None}
