@@ -1,10 +1,10 @@
-"""Generates what is derived from code: JSON Schemas and the reference pages.
+"""Generate the files derived from code: JSON Schemas and the reference pages.
 
     python docs/generate.py            writes them
-    python docs/generate.py --check    exits 1 where one of them is out of date
+    python docs/generate.py --check    exits with 1 if one of them is out of date
 
-Written: docs/reference/records.md, settings.md and alerts.md, and the JSON Schemas, in
-leadlog/core/records/schemas for the package and in docs/reference/schemas for readers.
+It writes docs/reference/records.md, settings.md and alerts.md, and the JSON Schemas: for the
+package in leadlog/core/records/schemas, and for readers in docs/reference/schemas.
 """
 
 import json
@@ -30,7 +30,7 @@ OPEN = {"ErrorContext"}
 
 
 def _prepare(record: Any) -> None:
-    """Tells pydantic to read attribute docstrings and to refuse unknown keys."""
+    """Have pydantic read attribute docstrings and refuse unknown keys."""
     record.__pydantic_config__ = {
         "use_attribute_docstrings": True,
         "extra": "allow" if record.__name__ in OPEN else "forbid",
@@ -42,7 +42,7 @@ def _prepare(record: Any) -> None:
 
 
 def _tidy(schema: Any) -> Any:
-    """Without pydantic's titles, and with the shorter way to say "or null"."""
+    """Return a schema without pydantic's titles, and with the short form of "or null"."""
     if isinstance(schema, list):
         return [_tidy(item) for item in schema]
     if not isinstance(schema, dict):
@@ -62,7 +62,7 @@ def _tidy(schema: Any) -> Any:
 
 
 def schema_of(log_type: str) -> dict[str, Any]:
-    """The JSON Schema of a log type's record."""
+    """Return the JSON Schema of a log type's record."""
     record = RECORDS[log_type]
     _prepare(record)
     schema = _tidy(TypeAdapter(record).json_schema())
@@ -108,7 +108,7 @@ def _table(schema: dict[str, Any], skip: frozenset[str] = frozenset()) -> list[s
 
 
 def records_page() -> str:
-    """docs/reference/records.md."""
+    """Return the text of docs/reference/records.md."""
     page = [
         "# Records",
         "",
@@ -141,7 +141,7 @@ def records_page() -> str:
 
 
 def settings_page() -> str:
-    """docs/reference/settings.md."""
+    """Return the text of docs/reference/settings.md."""
     loaded = settings.Loaded(settings.Settings(), dict.fromkeys(settings.names(), "default"))
     page = [
         "# Settings",
@@ -169,13 +169,13 @@ def _rule_row(key: str, field: Any, rule: Any) -> str:
 
 
 def alerts_page() -> str:
-    """docs/reference/alerts.md."""
+    """Return the text of docs/reference/alerts.md."""
     page = [
         "# Alert rules",
         "",
         "Generated from `leadlog/monitor/rules` by `make docs`. `leadlog alerts show RULE`",
         'shows what is in force. Durations are seconds, or texts such as `"5m"`; see',
-        "[how to be told](../how-to/alerts.md) for how to set them.",
+        "[how to be notified](../how-to/alerts.md) for how to set them.",
     ]
     for name, kind in KINDS.items():
         rule = kind(name=name)
@@ -183,9 +183,9 @@ def alerts_page() -> str:
         page += [_rule_row(key, field, rule) for key, field in settings_of(kind).items()]
     page += [
         "",
-        "## What is suppressed while something else fires",
+        "## Alerts suppressed while another one fires",
         "",
-        "| while | no notice is sent of |",
+        "| while this fires | these send no notification |",
     ]
     page.append("|---|---|")
     for one in INHIBITIONS:
@@ -195,7 +195,7 @@ def alerts_page() -> str:
 
 
 def outputs() -> dict[Path, str]:
-    """Every generated file with its text."""
+    """Return every generated file with its text."""
     reference = ROOT / "docs" / "reference"
     schemas = {
         folder / "schemas" / f"{log_type}.json": json.dumps(
@@ -214,8 +214,8 @@ def outputs() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Writes the files, or checks them."""
-    # pydantic says that it cannot enforce ReadOnly; nothing here is validated by it.
+    """Write the files, or check them."""
+    # pydantic warns that it cannot enforce ReadOnly; nothing is validated with it here.
     warnings.filterwarnings("ignore", message=".*`ReadOnly` qualifier", category=UserWarning)
     stale = []
     for path, text in outputs().items():

@@ -1,8 +1,8 @@
-"""Make docs/images anew: the dashboard on what `leadlog demo` wrote, in Debian's Chromium.
+"""Regenerate docs/images: the dashboard on a log of `leadlog demo`, in Debian's Chromium.
 
     $ .venv/bin/python docs/images.py
 
-Needs the dependency group `browser` and Chromium; run it after a page has changed its look.
+It needs the dependency group `browser` and Chromium; run it after the design of a page changed.
 """
 
 import json
@@ -25,11 +25,11 @@ SHOTS = (
 
 
 def main() -> None:
-    """Run the demo, serve its log, and take a picture of some pages."""
+    """Run the demo, serve its log, and take screenshots of some pages."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "leadlog"]
-        # Several times over some minutes, so that the charts have something to show.
+        # Several runs over a few minutes give the charts enough data.
         for number in range(int(os.environ.get("DEMOS", "6"))):
             time.sleep(0 if number == 0 else 8)
             subprocess.run(  # noqa: S603 - our own
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def photograph(url: str) -> None:
-    """Take the pictures of a dashboard whose address has its token."""
+    """Take the screenshots of the dashboard at a URL that includes its token."""
     base = url.partition("/?")[0]
     path = shutil.which("chromium")
     with sync_playwright() as playwright:

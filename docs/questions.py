@@ -1,13 +1,12 @@
 """The twenty questions of docs/how-to/query.md as an evaluation set for text-to-SQL.
 
     python docs/questions.py make DIR             the demo's log, and its questions with answers
-    python docs/questions.py score DIR ANSWERS    how many of somebody's SQL texts answer rightly
+    python docs/questions.py score DIR ANSWERS    the number of correct answers in a file
 
 `DIR/questions.jsonl` has `id`, `question`, `sql` and `answer` (the rows), `DIR/schema.json` the
 tables with their columns and types. ANSWERS has a line for each question, `{"id": 1, "sql": "…"}`.
-SQL of others runs in the process of `leadlog query`, which can do nothing but read the log; an
-answer is right where its rows have the same values in the same order, whatever the columns are
-called.
+The SQL runs in the process of `leadlog query`, which can do nothing but read the log. An answer is
+correct if its rows have the same values in the same order, whatever the names of the columns.
 """
 
 import argparse
@@ -24,7 +23,7 @@ DIGITS = 9
 
 
 def questions() -> list[dict[str, Any]]:
-    """The questions of the page with their SQL."""
+    """Return the questions of the page with their SQL."""
     found = QUESTION.findall(PAGE.read_text(encoding="utf-8"))
     return [
         {"id": int(number), "question": question, "sql": sql.strip()}
@@ -33,7 +32,7 @@ def questions() -> list[dict[str, Any]]:
 
 
 def rows_of(log: Path, sql: str) -> list[list[Any]] | None:
-    """The values of an SQL text's rows; None where it fails."""
+    """Return the values of the rows of an SQL text; None if it fails."""
     from leadlog.core.errors import LeadlogError
     from leadlog.reading.query import Limits, run_query
     from leadlog.reading.values import json_text
@@ -74,7 +73,7 @@ def make(folder: Path) -> None:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal, numbers within a rounding error."""
+    """Return whether two values are equal; numbers may differ by a rounding error."""
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, float) or isinstance(other, float):
@@ -86,7 +85,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def score(folder: Path, answers: Path) -> dict[str, Any]:
-    """Say which answers are right."""
+    """Return the number of questions and of answers, and the ids of the correct answers."""
     given = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
     said = {one["id"]: str(one["sql"]) for one in given}
     right = []
@@ -99,7 +98,7 @@ def score(folder: Path, answers: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Do what the arguments say."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["make", "score"])
     parser.add_argument("folder", type=Path)

@@ -1,4 +1,4 @@
-"""What every test shares: isolation, real PostgreSQL, jq and promtool, hypothesis profiles."""
+"""Shared by all tests: isolation, real PostgreSQL, jq and promtool, hypothesis profiles."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _check_lines(directory: Path) -> None:
 
 @pytest.fixture
 def logged(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """Read what was logged: `logged("error_logs")` gives that category's records in order."""
+    """Provide `logged("error_logs")`, which returns that category's records in order."""
 
     def read(category: str, directory: Path = tmp_path / "database_logs") -> list[dict[str, Any]]:
         pipeline = sys.modules.get("leadlog.recording.pipeline")

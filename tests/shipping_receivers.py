@@ -107,7 +107,7 @@ class Trouble(ThreadingHTTPServer):
 
 _LATE_SECONDS = 0.2
 _HOP = ("connection", "content-length", "transfer-encoding", "host", "date", "server", "expect")
-"""Headers of one connection, or that are made anew."""
+"""Headers that belong to one connection, or are generated again."""
 
 
 class _Between(BaseHTTPRequestHandler):

@@ -19,7 +19,7 @@ print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
 def test_a_child_of_a_test_starts_with_the_default_dispositions() -> None:
-    """Whatever the process was told to ignore or to block that runs the tests."""
+    """A child has default dispositions, whatever signals the test process ignores or blocks."""
     asked = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
     assert asked.stdout.splitlines() == ["[]", "True", "set()"]
 
@@ -34,7 +34,7 @@ def _ignore_and_block() -> None:
 def test_it_does_so_where_the_suite_inherits_ignored_and_blocked_signals(
     workers: tuple[str, ...], request: pytest.FixtureRequest
 ) -> None:
-    """As `(trap '' INT; pytest)` and a job of a script that ends with an ampersand do."""
+    """This holds under `(trap '' INT; pytest)`, and in a background job of a script."""
     name = test_a_child_of_a_test_starts_with_the_default_dispositions.__name__
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *workers]
     command.append(f"{Path(__file__)}::{name}")

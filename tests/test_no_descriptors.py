@@ -32,13 +32,13 @@ assert leadlog.flush()
 
 
 def test_records_are_written_without_descriptors(tmp_path: Path) -> None:
-    """What cannot be measured for as long as none is free is measured again later."""
+    """Records are written; figures that need a descriptor are null until one is free again."""
     subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], check=True, timeout=60)
     (file,) = (tmp_path / "performance_metrics").glob("*.jsonl")
     first, second = (orjson.loads(line) for line in file.read_bytes().splitlines())
     known, later = first["performance_data"], second["performance_data"]
     assert known["disk_io_mb"] is None
-    # Only the last sample is known, where there is one, and its age tells so.
+    # Only the last sample is known, if there is one, and its age shows that.
     assert (known["memory_usage_mb"] is None) == (known["sample_age_ms"] is None)
     assert later["memory_usage_mb"] > 0
     assert later["sample_age_ms"] is None

@@ -63,7 +63,7 @@ def test_both_packages_are_in_the_wheel_and_typed(contents):
 
 
 def test_the_migrations_are_in_the_wheel(contents):
-    """A store of an earlier version can be upgraded by what is installed."""
+    """The installed package can upgrade a store of an earlier version."""
     folder = "leadlog/leads/store/migrations"
     assert f"{folder}/env.py" in contents
     assert len([name for name in contents if name.startswith(f"{folder}/versions/r")]) >= 2
@@ -143,7 +143,7 @@ def tracked_texts() -> dict[str, str]:
 
 @in_checkout
 def test_no_file_names_this_machine_or_a_package_registry():
-    """What is committed works on any machine: no absolute path of one, no index address."""
+    """No committed file has an absolute path of this machine or a registry's address."""
     # Put together here, so that this file does not contain them.
     hosts = ("pypi." + "org", "files.pythonhosted" + ".org", "registry.npmjs" + ".org")
     hosts += ("deb.debian" + ".org", "test.pypi" + ".org", "proxy.golang" + ".org")

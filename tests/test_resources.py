@@ -1,4 +1,4 @@
-"""What is sampled in the background: the process, and the store while somebody asks."""
+"""Sampling in the background: of the process, and of the store while its figures are used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECOND = 1_000_000_000
 
 
 class Clock:
-    """Nanoseconds that go on when told to."""
+    """A clock in nanoseconds that advances only when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 1_000 * SECOND
@@ -76,13 +76,13 @@ def test_a_store_is_looked_at_only_while_somebody_asks(sampler, clock):
     clock.now += 61 * SECOND
     sampler.look_at_store()
     assert store.looks == 2
-    clock.now += 600 * SECOND  # nobody asked meanwhile
+    clock.now += 600 * SECOND  # not requested in between
     sampler.look_at_store()
     assert store.looks == 2
 
 
 def test_values_carry_their_age(sampler, clock):
-    """What was sampled 30 seconds ago says so; what the caller measured is left alone."""
+    """A value sampled 30 seconds ago has that age; values measured by the caller stay."""
     store = Store(clock)
     watch_store(store)
     sampler(None, "info", measured())

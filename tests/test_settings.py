@@ -111,7 +111,7 @@ def test_every_setting_is_documented() -> None:
 
 
 def child(program: str, folder: Path, **environment: str) -> None:
-    """Run a program that asserts what it wants, in a process of its own."""
+    """Run a program, which contains assertions, in a separate process."""
     # With -c, Python 3.13.0 itself imports nothing where the directory is gone.
     path = folder / "program.py"
     path.write_text(program)

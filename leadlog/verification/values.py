@@ -2,19 +2,21 @@
 
 The log holds JSON and the database has its own types, so the database's value is rendered by the
 same rules as the log (`leadlog_processors.rendering`). If the results differ, its type decides:
-numbers are compared as numbers, times as points in time, UUIDs as UUIDs, and JSON stored as text as
-JSON.
+numbers are compared as numbers, times as points in time, UUIDs as UUIDs, network addresses as
+addresses, ranges by the values in them, and JSON stored as text as JSON.
 """
 
 import datetime as dt
+import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import Range
 
 from leadlog.core.records.keys import key_text
 from leadlog_processors.rendering import render
@@ -24,6 +26,22 @@ __all__ = ["equal", "key_of", "plain"]
 _AS_THEY_ARE: Final = (str, int, bool)
 _JSON_BITS: Final = 63
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def _end(value: Any) -> Any:
+    """Return the end of a range if the database's range, unbounded, does not tell its type."""
+    if type(value) is not str:
+        return value
+    return dt.date.fromisoformat(value) if len(value) == 10 else dt.datetime.fromisoformat(value)
+
+
+_FROM_JSON: Final[Mapping[type, Callable[[Any], Any]]] = {
+    int: int,
+    Decimal: lambda number: Decimal(str(number)),
+    dt.date: dt.date.fromisoformat,
+    dt.datetime: dt.datetime.fromisoformat,
+    type(None): _end,
+}
 _DURATION: Final = re.compile(r"(?:(-?\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
 
 
@@ -75,6 +93,14 @@ def equal(
     if isinstance(found, UUID) or (isinstance(found, str) and len(found) == 32):
         one, other = _uuid(logged), _uuid(str(found))
         return one is not None and one == other
+    if type(found).__module__ == "ipaddress":
+        return _equal_address(logged, str(found))
+    if isinstance(found, Range):
+        return _equal_range(logged, found)
+    if isinstance(found, list) and found and isinstance(found[0], Range):
+        return _equal_ranges(logged, found)
+    if isinstance(found, list) and isinstance(logged, list):
+        return len(logged) == len(found) and all(map(equal, logged, found))
     if isinstance(found, Mapping | list):
         return _equal_json(logged, have)
     if isinstance(found, str) and type(logged) in (dict, list):
@@ -116,6 +142,63 @@ def _equal_moment(logged: Any, found: dt.datetime) -> bool:
     except ValueError:
         return False
     return _utc(one) == _utc(found)
+
+
+def _equal_address(logged: Any, found: str) -> bool:
+    try:
+        return ipaddress.ip_interface(logged) == ipaddress.ip_interface(found)
+    except ValueError:
+        return False
+
+
+def _equal_range(logged: Any, found: Range[Any]) -> bool:
+    """Return whether two ranges hold the same values: `[1,4]` of integers is `[1,5)`."""
+    if found.isempty:
+        return _is_empty(logged)
+    one = _range(logged, _type_of(found))
+    return one is not None and bool(one == found)
+
+
+def _equal_ranges(logged: Any, found: Sequence[Range[Any]]) -> bool:
+    """Return whether two multiranges hold the same values; the server sorts and merges them."""
+    if type(logged) is not list or not found:
+        return False
+    ranges = [_range(one, _type_of(found[0])) for one in logged if not _is_empty(one)]
+    known = [one for one in ranges if one is not None]
+    if len(known) < len(ranges):
+        return False
+    merged: list[Range[Any]] = []
+    for one in sorted(known, key=lambda one: (one.lower is not None, one.lower or 0)):
+        if merged and (merged[-1].overlaps(one) or merged[-1].adjacent_to(one)):
+            merged[-1] = merged[-1].union(one)
+        else:
+            merged.append(one)
+    return len(merged) == len(found) and all(map(Range.__eq__, merged, found))
+
+
+def _type_of(found: Range[Any]) -> type:
+    return type(found.lower if found.lower is not None else found.upper)
+
+
+def _range(logged: Any, kind: type) -> "Range[Any] | None":
+    try:
+        ends = [
+            None if logged[end] is None else _FROM_JSON[kind](logged[end])
+            for end in ("lower", "upper")
+        ]
+        return Range(*ends, bounds=logged["bounds"], empty=logged["empty"])
+    except (KeyError, TypeError, ValueError, InvalidOperation):
+        return None
+
+
+def _is_empty(logged: Any) -> bool:
+    """Return whether no value lies in a logged range: `empty`, `[5,5)`, or `(4,5)` of integers."""
+    if type(logged) is not dict or logged.get("empty") is True:
+        return type(logged) is dict
+    lower, upper, bounds = (logged.get(key) for key in ("lower", "upper", "bounds"))
+    if lower is None or upper is None or bounds == "[]":
+        return False
+    return bool(lower == upper or (bounds == "()" and type(lower) is int and lower + 1 == upper))
 
 
 def _utc(moment: dt.datetime) -> dt.datetime:

@@ -9,7 +9,7 @@ orjson renders all JSON types. Other values follow these rules:
 | date, time | ISO text |
 | timedelta, Decimal, Path, integer beyond 64 bits | text |
 | Enum | its value |
-| UUID | text |
+| UUID, IP address or network | text |
 | bytes | text; bytes that are not UTF-8 as `\xff` |
 | dataclass, mapping | object |
 | set, frozenset | list, sorted by text |
@@ -98,7 +98,7 @@ def to_json_type(value: object) -> Any:
         return bytes(value).decode("utf-8", "backslashreplace")
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
-    if isinstance(value, decimal.Decimal | dt.timedelta):
+    if isinstance(value, decimal.Decimal | dt.timedelta) or type(value).__module__ == "ipaddress":
         return str(value)
     if isinstance(value, Mapping):
         return dict(value)

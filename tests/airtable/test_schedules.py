@@ -56,7 +56,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 class Schedules(RuleBasedStateMachine):
-    """One store, one table, and everybody who works on them."""
+    """A store, a table, and all the edits made to both."""
 
     sink: MemorySink
 
@@ -74,7 +74,7 @@ class Schedules(RuleBasedStateMachine):
         self.sink.lines.clear()
         self.local: dict[tuple[str, str], Any] = {}  # (lead, field): written, not yet synchronised
         self.remote: dict[tuple[str, str], Any] = {}  # (row, field): as above
-        self.entered: set[int] = set()  # people whom somebody entered in the table
+        self.entered: set[int] = set()  # people entered in the table
         self.by_people: set[str] = set()  # rows that people made
         self.boundaries = 0
         self.crash_at: int | None = None

@@ -197,7 +197,7 @@ def test_two_stores_on_one_table_settle_and_are_told_once(airtable, manage, tmp_
 
 @pytest.mark.parametrize("field", ["email", "notes", "company"])
 def test_the_later_edit_of_a_field_wins_by_its_own_time(db, airtable, manage, clock, field):
-    """A later edit of another field does not count, whoever makes it and how."""
+    """A field's own time decides; a later edit of another field, by any program, does not count."""
     title = {"email": "Email", "notes": "Notes", "company": "Company"}[field]
     sync = manage(db, airtable, modified_field="Last Modified")
     lead_id = db.add_lead({"name": "Ida Strand", field: "ida@old.example"})

@@ -1,6 +1,6 @@
 """A fake Airtable in a separate process, so that its time and memory are not measured.
 
-Says where it is on standard output, and ends with its standard input.
+Prints its address on standard output, and ends when its standard input is closed.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Measures in a separate process the cost that capture adds to each ORM call; prints JSON.
+"""Measure, in a separate process, the cost that capture adds to each ORM call; print JSON.
 
     python -m tests.bench.capture_rounds (leadlog|otel-simple|otel-batch) FOLDER
 
 `leadlog` needs the main environment, `otel-…` the one of `peers.py`. Both run the same calls on
-the same machine, each against its own uncaptured engine in turns.
+the same machine, each in turns with an uncaptured engine of its own.
 """
 
 import gc
@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.bench import orm_calls
 from tests.bench.compare import Comparison, compare
 
-# Short turns: one in which the machine did nothing else is the likelier, the shorter they are.
+# The shorter the turns, the likelier one in which the machine did nothing else.
 CALLS = 10
 ROUNDS = 150
 
@@ -39,7 +39,7 @@ def _by_otel(application: orm_calls.Application, *, batch: bool) -> Callable[[],
     )
 
     class Nowhere(SpanExporter):
-        """Takes spans and does nothing with them."""
+        """Exporter that discards its spans."""
 
         def export(self, spans):
             return SpanExportResult.SUCCESS
@@ -59,16 +59,16 @@ def measure(
     rounds: int = ROUNDS,
     names: tuple[str, ...] = (*orm_calls.SINGLE_CALLS, orm_calls.FLUSH),
 ) -> dict[str, Comparison]:
-    """Compares both applications call by call.
+    """Compare two applications call by call.
 
     Args:
-        plain: the one that nothing listens to.
-        captured: the one that is captured.
-        settle: waits until what the captured calls left to do in the background is done, so
-            that it does not slow down the other's turn.
-        calls: calls per turn; of the large flush one.
-        rounds: turns.
-        names: what to measure.
+        plain: the uncaptured application.
+        captured: the captured application.
+        settle: waits until the background work of the captured calls is done, so that it does not
+            slow down the other application's turn.
+        calls: calls per turn; one for the large flush.
+        rounds: number of turns.
+        names: names of the calls to measure.
     """
     left, right = plain.calls(), captured.calls()
 
@@ -93,12 +93,12 @@ def measure(
 
 
 def added(cost: Mapping[str, float]) -> float:
-    """What capture adds to a cost."""
+    """Return the cost that capture adds."""
     return cost["captured"] - cost["not captured"]
 
 
 def main() -> None:
-    """Prints the microseconds of each call: not captured, what is added, what is added in CPU."""
+    """Print the microseconds of each call: not captured, added wall time, added CPU time."""
     way, folder = sys.argv[1], Path(sys.argv[2])
     spare = CALLS * (ROUNDS + 1)
     plain, captured = (orm_calls.Application(orm_calls.memory(), spare) for _ in range(2))

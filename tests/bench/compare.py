@@ -1,4 +1,4 @@
-"""Compares the cost of two callables, in turns, so that the machine's load affects both equally."""
+"""Compare the cost of callables in turns, so that the machine's load affects all equally."""
 
 import gc
 import statistics
@@ -16,7 +16,7 @@ class Comparison:
     Attributes:
         best_us: least cost of one call, microseconds, by name.
         cpu_us: least CPU time that the calling thread spent on one call, microseconds, by name;
-            hardly depends on what else runs on the machine.
+            hardly depends on the load of the machine.
         ratios: median over the rounds of a callable's cost by the first one's, by name.
     """
 
@@ -25,7 +25,7 @@ class Comparison:
     ratios: Mapping[str, float]
 
     def table(self) -> str:
-        """As a markdown table."""
+        """Return the costs as a markdown table."""
         rows = ["| | µs per call | ratio |", "|---|---|---|"]
         rows += [f"| {n} | {self.best_us[n]:.2f} | {self.ratios[n]:.2f} |" for n in self.best_us]
         return "\n".join(rows)
@@ -34,12 +34,12 @@ class Comparison:
 def compare(
     works: Mapping[str, Work], *, calls: int, rounds: int = 15, between: Work = lambda: None
 ) -> Comparison:
-    """Runs every callable `calls` times per round, in turns.
+    """Run every callable `calls` times per round, in turns.
 
     Args:
-        works: callables by name; the first is what the others are held against.
+        works: callables by name; the others are compared with the first.
         calls: calls per round and callable.
-        rounds: rounds after one that warms up.
+        rounds: number of rounds after a warm-up round.
         between: called after each turn, and not measured.
     """
     costs: dict[str, list[float]] = {name: [] for name in works}

@@ -1,10 +1,10 @@
-"""Measures how leadlog delays an application's threads, and prints it as JSON.
+"""Measure how much leadlog delays an application's threads; print JSON.
 
     contention.py DIRECTORY calls|sleeper leadlog|nothing SECONDS
 
-`calls`: how long calls of `log.info` take beside one CPU-bound thread, microseconds. `sleeper`:
-how much later than asked a thread wakes that sleeps 1 ms in a loop, microseconds, while another
-one logs 5,000 events a second (`leadlog`) or only counts up to as many (`nothing`).
+`calls`: the duration of `log.info` next to one CPU-bound thread, microseconds. `sleeper`: the
+delay with which a thread wakes that sleeps 1 ms in a loop, microseconds, while another thread
+logs 5,000 events a second (`leadlog`) or only counts as many (`nothing`).
 """
 
 import json
@@ -22,14 +22,14 @@ BURST = 10
 
 
 def compute() -> None:
-    """Never lets go of the interpreter by itself."""
+    """Compute without ever releasing the interpreter voluntarily."""
     number = 0
     while True:
         number += 1
 
 
 def figures(times: list[float]) -> dict[str, float]:
-    """Percentiles, µs."""
+    """Return percentiles in µs."""
     times.sort()
     count = len(times)
     return {
@@ -41,7 +41,7 @@ def figures(times: list[float]) -> dict[str, float]:
 
 
 def calls() -> dict[str, float]:
-    """Calls in bursts of ten with a pause between them, as requests make them."""
+    """Measure calls in bursts of ten with a pause between them, as requests make them."""
     log, leads = leadlog.get_logger(), typical()
     threading.Thread(target=compute, daemon=True).start()
     clock = time.perf_counter
@@ -58,7 +58,7 @@ def calls() -> dict[str, float]:
 
 
 def sleeper() -> dict[str, float]:
-    """One thread logs at an even pace; this one sleeps."""
+    """Measure how late this thread wakes while another one logs at an even pace."""
     log, leads = leadlog.get_logger(), typical()
     done = threading.Event()
 

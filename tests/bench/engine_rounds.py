@@ -1,9 +1,9 @@
-"""Measures in a separate process the cost of a new captured engine; prints JSON.
+"""Measure, in a separate process, the cost of a new captured engine; print JSON.
 
     python -m tests.bench.engine_rounds CLASSES FOLDER
 
-An engine is made, captured with so many mapped classes, used for a transaction and a query, and
-released; the same is done without capture in turns.
+An engine is created, captured with CLASSES mapped classes, used for a transaction and a query, and
+released; in turns with it, the same is done without capture.
 """
 
 import gc
@@ -25,7 +25,7 @@ COLUMNS = 8
 
 
 def mapped(number: int) -> tuple[type, list[type]]:
-    """A declarative base and so many classes of it."""
+    """Return a declarative base with a number of classes."""
 
     class Base(orm.DeclarativeBase):
         pass
@@ -39,7 +39,7 @@ def mapped(number: int) -> tuple[type, list[type]]:
 
 
 def use(base: type, thing: Any, *, captured: bool) -> tuple[sa.Engine, Any]:
-    """A new engine, used."""
+    """Return a new engine that has been used."""
     engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
     handle = leadlog.capture(engine, base) if captured else None
     thing.__table__.create(engine)
@@ -51,7 +51,7 @@ def use(base: type, thing: Any, *, captured: bool) -> tuple[sa.Engine, Any]:
 
 
 def end(used: tuple[sa.Engine, Any]) -> None:
-    """Let go of it."""
+    """Release and dispose of an engine."""
     engine, handle = used
     if handle is not None:
         handle.release()
@@ -59,7 +59,7 @@ def end(used: tuple[sa.Engine, Any]) -> None:
 
 
 def cpu_ms(base: type, thing: Any, *, captured: bool) -> float:
-    """CPU time of the thread for one engine, the least of some."""
+    """Return the least CPU time of the thread for one engine, milliseconds."""
     costs = []
     for _ in range(ROUNDS):
         gc.collect()
@@ -72,7 +72,7 @@ def cpu_ms(base: type, thing: Any, *, captured: bool) -> float:
 
 
 def kept_kib(base: type, thing: Any, *, captured: bool) -> float:
-    """Python's memory that one engine in use holds."""
+    """Return the Python memory held by one engine in use, KiB."""
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     used = [use(base, thing, captured=captured) for _ in range(KEPT)]
@@ -86,12 +86,12 @@ def kept_kib(base: type, thing: Any, *, captured: bool) -> float:
 
 
 def main() -> None:
-    """Prints milliseconds and KiB of an engine, not captured and captured."""
+    """Print milliseconds and KiB of an engine, not captured and captured."""
     number, folder = int(sys.argv[1]), Path(sys.argv[2])
     base, things = mapped(number)
     orm.configure_mappers()
     leadlog.configure(directory=folder / f"logs-{number}")
-    for captured in (False, True):  # what is found out once for the process
+    for captured in (False, True):  # what is determined once per process
         end(use(base, things[0], captured=captured))
     found = {
         name: [measure(base, things[0], captured=captured) for captured in (False, True)]

@@ -1,10 +1,10 @@
-"""Hands lines to one logging library, under one condition, and prints the cost as JSON.
+"""Hand lines to one logging library, under one condition; print the cost as JSON.
 
     handover.py DIRECTORY ring|os.write|queue|loguru idle|busy|stalled CALLS
 
 Calls come in bursts of ten with a pause between them, as requests do. `busy`: one thread of the
-process computes all the time. `stalled`: lines go to a pipe whose reader, a process of its own,
-stops reading for three seconds.
+process computes all the time. `stalled`: lines are written to a pipe whose reader, a separate
+process, stops reading for three seconds.
 """
 
 import json
@@ -30,7 +30,7 @@ Closer = Callable[[], object]
 
 
 def ring(place: Path, pipe: int) -> tuple[Callable[[], object], Closer]:
-    """Our sink."""
+    """Return leadlog's sink."""
 
     def write(fd: int, data: bytes) -> int:
         return os.write(pipe if pipe >= 0 else fd, data)
@@ -40,7 +40,7 @@ def ring(place: Path, pipe: int) -> tuple[Callable[[], object], Closer]:
 
 
 def os_write(place: Path, pipe: int) -> tuple[Callable[[], object], Closer]:
-    """One system call per line, by the caller."""
+    """Return a writer that makes one system call per line, in the caller."""
     place.mkdir()
     fd = pipe
     if fd < 0:
@@ -49,7 +49,7 @@ def os_write(place: Path, pipe: int) -> tuple[Callable[[], object], Closer]:
 
 
 def queue_listener(place: Path, pipe: int) -> tuple[Callable[[], object], Closer]:
-    """The standard library's QueueHandler and QueueListener."""
+    """Return the standard library's QueueHandler and QueueListener."""
     place.mkdir()
     stream = os.fdopen(pipe, "w") if pipe >= 0 else (place / "log.jsonl").open("a")
     lines: queue.SimpleQueue[object] = queue.SimpleQueue()
@@ -62,7 +62,7 @@ def queue_listener(place: Path, pipe: int) -> tuple[Callable[[], object], Closer
 
 
 def loguru_enqueue(place: Path, pipe: int) -> tuple[Callable[[], object], Closer]:
-    """loguru with enqueue=True."""
+    """Return loguru with enqueue=True."""
     from loguru import logger
 
     place.mkdir()
@@ -84,7 +84,7 @@ with fifo.open("rb", buffering=0) as stream:
 
 
 def compute() -> None:
-    """Never lets go of the interpreter by itself."""
+    """Compute without ever releasing the interpreter voluntarily."""
     number = 0
     while True:
         number += 1

@@ -1,7 +1,7 @@
-"""What an application does with an ORM, call by call; of SQLAlchemy alone, 2.0 or 2.1.
+"""The ORM calls of an application, one by one; needs only SQLAlchemy, 2.0 or 2.1.
 
-Each engine has a mapped class of its own, so that what listens to one class is not in the time of
-the other.
+Each engine has its own mapped class, so that listeners of one class do not add to the time of the
+other.
 """
 
 import itertools
@@ -20,7 +20,7 @@ FLUSH = f"flush of {OBJECTS} objects"
 
 
 def mapped_class() -> type:
-    """A new mapped class: contacts, as an application has them."""
+    """Return a new mapped class: contacts, as an application has them."""
 
     class Base(orm.DeclarativeBase):
         pass
@@ -38,12 +38,12 @@ def mapped_class() -> type:
 
 
 def memory() -> sa.Engine:
-    """An engine on a database of its own in memory."""
+    """Return an engine on a separate database in memory."""
     return sa.create_engine("sqlite://", poolclass=sa.StaticPool)
 
 
 def file(path: Path) -> sa.Engine:
-    """An engine on a file, on which a COMMIT returns when the disk has the data."""
+    """Return an engine on a file, whose COMMIT returns once the disk has the data."""
     engine = sa.create_engine(f"sqlite:///{path}")
 
     def prepare(connection, record):
@@ -59,7 +59,7 @@ class Application:
 
     Args:
         engine: an engine on an empty database.
-        spare: how many objects there are to delete.
+        spare: number of objects that can be deleted.
     """
 
     engine: sa.Engine
@@ -71,7 +71,7 @@ class Application:
         self._numbers = itertools.count()
 
     def calls(self) -> dict[str, Callable[[], object]]:
-        """The calls by name; what they need is in the database and loaded already."""
+        """Return the calls by name; their rows are in the database and loaded already."""
         contact, engine = self.contact, self.engine
         with orm.Session(engine) as session:
             session.add_all([self._new() for _ in range(ROWS)])

@@ -1,18 +1,18 @@
-"""Puts measurements into a page of the documentation."""
+"""Publish measurements in a page of the documentation."""
 
 from pathlib import Path
 
 
 def publish(page: Path, text: str, name: str = "made by `make bench`") -> bool:
-    """Puts `text` between the markers of a page.
+    """Put `text` between the markers of a page.
 
     Args:
         page: the page.
         text: markdown.
-        name: what the markers say, before `begin` and `end`.
+        name: text of the markers before `begin` and `end`.
 
     Returns:
-        False when there is no such page, or no markers in it.
+        False if the page, or its markers, do not exist.
     """
     if not page.is_file():
         return False

@@ -1,4 +1,4 @@
-"""Ships a log once and prints what it cost this process, and what JSON alone costs here and now."""
+"""Ship a log once; print the cost for this process, and the cost of JSON alone at this moment."""
 
 import json
 import resource
@@ -16,7 +16,7 @@ LINES = 5000
 
 
 def json_seconds(directory: Path) -> float:
-    """CPU seconds that reading and writing one record as JSON takes."""
+    """Return the CPU seconds of reading and writing one record as JSON."""
     (path,) = (directory / "database_operations").glob("*.jsonl")
     with path.open("rb") as stream:
         lines = list(islice(stream, LINES))
@@ -30,7 +30,7 @@ def json_seconds(directory: Path) -> float:
 
 
 def main() -> None:
-    """Arguments: the log directory and the URL."""
+    """Run with two arguments: the log directory and the URL."""
     directory, url = Path(sys.argv[1]), sys.argv[2]
     shipper = Shipper(directory, from_url(url, "plain"), notice=print)
     with collected_seldom():

@@ -30,13 +30,13 @@ class FlushedFile:
         self._file = file
 
     def info(self, line: bytes) -> None:
-        """Writes one line."""
+        """Write one line."""
         self._file.write(line + b"\n")
         self._file.flush()
 
 
 def stock(file: BinaryIO) -> Any:
-    """structlog as its documentation sets it up for speed: orjson, bytes, three processors."""
+    """Return structlog as its documentation configures it for speed: orjson, three processors."""
     return structlog.wrap_logger(
         FlushedFile(file),
         processors=[
@@ -50,7 +50,7 @@ def stock(file: BinaryIO) -> Any:
 
 
 def typical() -> Iterator[dict[str, Any]]:
-    """Leads as in the worked example of the record contract, another one each time."""
+    """Yield leads as in the worked example of the record contract, a different one each time."""
     for i in itertools.count():
         yield {
             "id": f"uuid-{i}",
@@ -61,13 +61,13 @@ def typical() -> Iterator[dict[str, Any]]:
 
 
 def messy() -> Iterator[dict[str, Any]]:
-    """Leads with every field, valid or not, another one each time."""
+    """Yield leads with every field, valid or not, a different one each time."""
     for i, lead in enumerate(itertools.cycle([*generate_leads(3000, seed=1)])):
         yield {**lead, "id": str(i)}
 
 
 def events(leads: Iterator[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
-    """Events as the capture hands them over, made beforehand: measured, not yet enriched."""
+    """Return events as capture hands them over: measured, not yet enriched; made beforehand."""
     made = []
     for lead in itertools.islice(leads, count):
         changes = {key: {"new": value} for key, value in lead.items() if value is not None}
@@ -77,9 +77,9 @@ def events(leads: Iterator[dict[str, Any]], count: int) -> Iterator[dict[str, An
 
 
 def finished(made: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The records that leadlog makes of events, but for the keys that structlog's own chain adds.
+    """Return leadlog's records of events, without the keys that structlog's own chain adds.
 
-    So a peer has the same to write, and nothing to find out.
+    So a peer writes the same content, and computes nothing.
     """
     sink = MemorySink()
     with Pipeline(settings.load(), sink=sink) as pipeline:

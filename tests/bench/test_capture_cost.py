@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "capture.md"
 
 
 def table(found: dict[str, Comparison]) -> str:
-    """The measurements as markdown."""
+    """Return the measurements as markdown."""
     rows = [
         "| call | not captured, µs | captured, µs | added, µs | added, µs of CPU | added, median |",
         "|---|---|---|---|---|---|",
@@ -27,12 +27,12 @@ def table(found: dict[str, Comparison]) -> str:
 
 
 def records_of(name: str) -> int:
-    """How many records a call makes; a flush makes one for each object."""
+    """Return the number of records of a call; a flush has one for each object."""
     return orm_calls.OBJECTS if name == orm_calls.FLUSH else 1
 
 
 def test_capture_costs_an_orm_call_little(tmp_path: Path, capsys: Any) -> None:
-    """On SQLite in memory at most 30 µs or 8 %, the larger; of a flush, for each object."""
+    """Capture adds at most 30 µs or 8 % to a call, or to an object of a flush, in memory."""
     leadlog.configure(directory=tmp_path / "logs")
     spare = CALLS * (ROUNDS + 1)
     plain, captured = (orm_calls.Application(orm_calls.memory(), spare) for _ in range(2))
@@ -51,7 +51,7 @@ def test_capture_costs_an_orm_call_little(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_capture_hardly_shows_beside_a_disk(tmp_path: Path, capsys: Any) -> None:
-    """On a SQLite file with synchronous=FULL at most 5 % of each call that commits."""
+    """Capture adds at most 5 % to a call that commits to a SQLite file with synchronous=FULL."""
     leadlog.configure(directory=tmp_path / "logs")
     rounds = 300
     plain, captured = (

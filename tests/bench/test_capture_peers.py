@@ -30,7 +30,7 @@ Costs = dict[str, list[float]]
 
 @pytest.fixture(scope="module")
 def peer_python() -> Path:
-    """The interpreter of an environment with the peer, made once and kept in the cache folder."""
+    """Return the Python of an environment with the peer, created once in the cache folder."""
     wanted = REQUIREMENTS.read_bytes() + sys.version.encode()
     digest = hashlib.sha256(wanted).hexdigest()[:12]
     folder = ROOT / ".cache" / "bench-peers" / digest
@@ -48,7 +48,7 @@ def peer_python() -> Path:
 
 
 def measured(python: str | Path, way: str, folder: Path) -> Costs:
-    """What `capture_rounds` measures in a process of its own."""
+    """Return the measurements of `capture_rounds`, run in a separate process."""
     folder.mkdir()
     done = subprocess.run(
         [python, "-m", "tests.bench.capture_rounds", way, folder],
@@ -65,10 +65,10 @@ def measured(python: str | Path, way: str, folder: Path) -> Costs:
 def test_capture_adds_less_than_opentelemetry(
     peer_python: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    """To each single call, though a record says what changed and a span does not.
+    """Capture adds less to each call than OpenTelemetry, though only its records have the changes.
 
-    Shown beside it: a flush of many objects, of which the peer makes one span, and capture a
-    record for each object.
+    Also shown: a flush of many objects, for which the peer makes one span, and capture a record
+    for each object.
     """
     turns: dict[str, list[Costs]] = {OURS: [], **{way: [] for way in PEERS}}
     for turn in range(TURNS):
@@ -93,7 +93,7 @@ def test_capture_adds_less_than_opentelemetry(
 
 
 def table(found: dict[str, Costs]) -> str:
-    """What each way adds to each call, as markdown."""
+    """Return the time that each way adds to each call, as markdown."""
     rows = [f"| µs added to | {' | '.join({OURS: OURS, **PEERS}.values())} |", "|---|---|---|---|"]
     for name in found[OURS]:
         cells = [

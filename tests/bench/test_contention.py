@@ -1,4 +1,4 @@
-"""How leadlog's threads delay an application's: logging calls, and sleeping threads."""
+"""The delay that leadlog's threads cause for an application's calls and sleeping threads."""
 
 import json
 import os
@@ -22,10 +22,10 @@ FIGURES = ("median", "p99", "p99.9")
 
 
 def test_threads_beside_the_drain(tmp_path: Path, capsys: Any) -> None:
-    """p99 of a call ≤ 200 µs; a sleeper's p99 at most 0.3 ms above what it is without leadlog.
+    """The p99 of a call is ≤ 200 µs; a sleeper's rises by at most 0.3 ms with leadlog.
 
-    The second is told on a quiet machine only: where others want the processors, a sleeper waits
-    for them, not for leadlog.
+    The second is checked only on a quiet machine: if other programs use the processors, a sleeper
+    waits for these, not for leadlog.
     """
     found: dict[tuple[str, str], list[dict[str, Any]]] = {way: [] for way in WAYS}
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -31,15 +31,15 @@ BUDGET_MS = (
     if COUNT <= 1_000_000
     else {"now, 24 h": 100, "explore, 24 h": 100, "explore, all": 250}
 )
-"""What is reached; docs/explanation/dashboard.md says what is not."""
+"""Budgets that are met; docs/explanation/dashboard.md lists those that are not."""
 
 
 @pytest.mark.handmade_lines
 @pytest.mark.timeout(3_000)
 def test_pages_over_a_large_log_are_there_at_once(tmp_path, record_property):
-    """Ten days; CPU time of each page's questions, the median of five.
+    """Each page's queries over ten days stay within budget: CPU time, the median of five.
 
-    `EVENTS` says how many there are; the log of `LOG` is made once, and kept.
+    `EVENTS` sets the number of events; the log in `LOG` is made once, and kept.
     """
     root = Path(os.environ.get("LOG", tmp_path / "log"))
     if not root.exists():

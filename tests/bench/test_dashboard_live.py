@@ -1,4 +1,4 @@
-"""The dashboard as a process, with a browser before it: start, memory, and how live it is."""
+"""The dashboard as a process, shown in a browser: its start, memory and delay."""
 
 import json
 import os
@@ -58,7 +58,7 @@ SEEN = """() => {
 
 @pytest.fixture
 def log(tmp_path):
-    """A log of ten days; that of `LOG`, where it is given, is made once and kept."""
+    """Provide a log of ten days; if `LOG` is set, it is made there once and kept."""
     root = Path(os.environ.get("LOG", tmp_path / "log"))
     if not root.exists():
         for day in range(1, 11):
@@ -76,9 +76,9 @@ def memory_mb(process: int, name: str) -> float:
 @pytest.mark.timeout(3_000)
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_the_dashboard_starts_at_once_stays_small_and_is_live(open_page, log, record_property):  # noqa: F811 - a fixture
-    """First answer, memory after every page, and from an application's call to the pixel."""
+    """The first answer, the memory after every page, and the delay from call to pixel are small."""
     found = {}
-    with serving(log) as served:  # whose index is made now, where it is not there
+    with serving(log) as served:  # whose index is made now if it does not exist
         pass
     began = time.perf_counter()
     command = [sys.executable, "-m", "leadlog", "dashboard", "--directory", str(log), "--no-open"]
@@ -100,7 +100,7 @@ def test_the_dashboard_starts_at_once_stays_small_and_is_live(open_page, log, re
             page.wait_for_selector(READY)
         found["server after every page, MB"] = round(memory_mb(served.process.pid, "VmRSS"), 1)
         found["its peak, MB"] = round(memory_mb(served.process.pid, "VmHWM"), 1)
-        # The present hour, for all that the log has besides.
+        # The present hour, whatever else the log contains.
         page.goto(f"{served.base}/explore?since=1h&f=operation:Contact.create")
         page.wait_for_selector(READY)
         page.wait_for_selector("text=live")

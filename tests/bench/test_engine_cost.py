@@ -14,7 +14,7 @@ FEW, MANY = 10, 1000
 
 
 def measured(number: int, folder: Path) -> dict[str, list[float]]:
-    """CPU time and memory of an engine, not captured and captured."""
+    """Return CPU time and memory of an engine, not captured and captured."""
     command = [sys.executable, "-m", "tests.bench.engine_rounds", str(number), str(folder)]
     ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=600)
     found: dict[str, list[float]] = json.loads(ran.stdout)
@@ -22,7 +22,7 @@ def measured(number: int, folder: Path) -> dict[str, list[float]]:
 
 
 def test_a_new_engine_costs_the_same_with_many_classes(tmp_path: Path, capsys: Any) -> None:
-    """Of 1,000 captured classes at most a quarter more than of 10, in CPU time and in memory."""
+    """With 1,000 captured classes an engine costs at most a quarter more than with 10."""
     found = {number: measured(number, tmp_path) for number in (FEW, MANY)}
     rows = [
         "| classes | not captured, ms of CPU | added, ms | not captured, KiB | added, KiB |",

@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "performance.md"
 CALLS = 300
 ROUNDS = 20
 PACE_SECONDS = 1 / 10_000
-"""A call beside a sidecar, which one that fills its ring at once would outrun."""
+"""Seconds per call with a sidecar, which a caller that fills its ring at once would outrun."""
 STOCK = "stock structlog + orjson, to a file"
 FREE = "leadlog, `log.info`"
 BY_HAND = "leadlog, `log_database_event`"
@@ -34,7 +34,7 @@ in its file."""
 
 
 def turn(call: Callable[[], object]) -> Cost:
-    """One turn of a way to log."""
+    """Measure one turn of a way to log."""
     process, thread, wall = time.process_time_ns(), time.thread_time_ns(), time.perf_counter_ns()
     for _ in range(CALLS):
         call()
@@ -45,11 +45,11 @@ def turn(call: Callable[[], object]) -> Cost:
 
 
 def test_an_event_against_its_peers(tmp_path: Path, capsys: Any) -> None:
-    """Of the caller's time and CPU at most 0.6 of stock structlog's, by hand 0.7.
+    """A caller spends at most 0.6 of stock structlog's wall and CPU time; by hand 0.7.
 
-    In turns; every call has another lead. Stock structlog logs what leadlog is given, merges
-    context variables, adds level and time, and writes a line to a file; it masks, labels and
-    scores nothing.
+    Measured in turns, with a different lead for every call. Stock structlog logs the same values,
+    merges context variables, adds level and time, and writes a line to a file; it masks, labels
+    and scores nothing.
     """
     leadlog.configure(directory=tmp_path / "logs")
     log = leadlog.get_logger()
@@ -99,7 +99,7 @@ def test_an_event_against_its_peers(tmp_path: Path, capsys: Any) -> None:
 
 
 def compared(costs: dict[str, list[Cost]]) -> tuple[str, dict[str, list[float]]]:
-    """A markdown table, and the medians of the ratios to the first way of the same round."""
+    """Return a markdown table, and the median ratios to the first way in the same round."""
     rows = [
         "| | caller, µs | caller, µs of CPU | process, µs of CPU | ratios |",
         "|---|---|---|---|---|",
@@ -119,7 +119,7 @@ def compared(costs: dict[str, list[Cost]]) -> tuple[str, dict[str, list[float]]]
 
 
 def test_an_application_beside_a_sidecar(tmp_path: Path, capsys: Any) -> None:
-    """Its whole process spends at most 0.7 of what one with a stock structlog chain spends."""
+    """With a sidecar, the whole process spends at most 0.7 of one with stock structlog."""
     sidecar = subprocess.Popen(
         [sys.executable, "-m", "leadlog", "drain", "--directory", tmp_path / "logs"],
         stderr=subprocess.PIPE,
@@ -140,7 +140,7 @@ def test_an_application_beside_a_sidecar(tmp_path: Path, capsys: Any) -> None:
                 begin = time.process_time_ns()
                 for _ in range(CALLS):
                     logger.info("lead.add", lead=next(leads), performance_metrics=METRICS)
-                time.sleep(CALLS * PACE_SECONDS)  # what its other threads spend meanwhile counts
+                time.sleep(CALLS * PACE_SECONDS)  # includes the CPU time of its other threads
                 costs.append(time.process_time_ns() - begin)
             ratios.append(costs[0] / costs[1])
         assert leadlog.flush(30)

@@ -37,7 +37,7 @@ def _by_reading(root: Path) -> Histories:
 
 
 def _parsed(root: Path) -> int:
-    """What nothing that looks at each event can be faster than."""
+    """Parse every line, the lower bound of the work of indexing; return the number of lines."""
     count = 0
     for file in log_files(root):
         with file.path.open("rb") as stream:
@@ -48,7 +48,7 @@ def _parsed(root: Path) -> int:
 
 
 def _of_helpers() -> float:
-    """CPU seconds of processes that this one started and that have ended."""
+    """Return the CPU seconds of this process's children that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -58,7 +58,7 @@ def _of_helpers() -> float:
 def test_one_row_is_found_at_once_in_a_log_that_was_indexed_in_seconds(
     tmp_path, record_property, monkeypatch
 ):
-    """The first time 10 s per million events, afterwards 0.2 s a row; the same history."""
+    """Indexing takes 10 s per million events, then a row 0.2 s; the history is the same."""
     root = tmp_path / "database_logs"
     write(root, DAY, COUNT)
     found = {}

@@ -1,7 +1,7 @@
 """The speed of migrating files, compared with the store alone, and its memory use.
 
 `MIGRATION_MB=1000 make bench ARGS="tests/bench/test_migration.py -s"` measures with a file of 1 GB;
-`MIGRATION_FILE=leads.json` migrates a file of yours for the rate.
+`MIGRATION_FILE=leads.json` measures the rate with your own file.
 """
 
 import csv
@@ -27,7 +27,7 @@ MEGABYTES = int(os.environ.get("MIGRATION_MB", "40"))
 RECORD_BYTES = int(os.environ.get("MIGRATION_RECORD_BYTES", "4000"))
 FILE = os.environ.get("MIGRATION_FILE")
 
-# Prints the peak of its memory, in 10^6 bytes, at each tenth of the file, and the rate.
+# Prints its peak memory, in 10^6 bytes, at each tenth of the file, and the rate.
 CHILD = """
 import resource, sys, time
 from leadlog.leads.migration import MigrationManager
@@ -49,7 +49,7 @@ print(result.records, result.data_integrity_maintained, round(result.per_second 
 
 
 def leads(count: int) -> Iterator[dict[str, Any]]:
-    """Leads of whom one in twenty is there already, of about `RECORD_BYTES` each."""
+    """Yield leads of about `RECORD_BYTES` each, of whom one in twenty is a duplicate."""
     chance = random.Random(7)
     filler = "".join(chance.choices("abcdefghij klmnop", k=RECORD_BYTES))
     for n in range(count):
@@ -67,7 +67,7 @@ def leads(count: int) -> Iterator[dict[str, Any]]:
 
 
 def write(path: Path, megabytes: int) -> int:
-    """Write so large a file, in the format of its suffix; return how many records it has."""
+    """Write a file of a size, in the format of its suffix; return its number of records."""
     if path.suffix == ".csv":
         return write_csv(path, leads(megabytes * 1_000_000), megabytes * 1_000_000)
     size = count = 0
@@ -85,7 +85,7 @@ def write(path: Path, megabytes: int) -> int:
 
 
 def write_csv(path: Path, given: Iterable[Mapping[str, Any]], size: float = float("inf")) -> int:
-    """Write leads as a table of all their columns, up to a size; return how many."""
+    """Write leads as a table of all their columns, up to a size; return the number of leads."""
     some = list(islice(iter(given), 1000))
     names = list(dict.fromkeys(name for lead in some for name in lead))
     count = 0
@@ -101,14 +101,14 @@ def write_csv(path: Path, given: Iterable[Mapping[str, Any]], size: float = floa
 
 
 def cell(value: Any) -> Any:
-    """A value as a cell has it."""
+    """Return a value as the text of a cell."""
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("suffix", ["json", "csv"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, capsys: Any, suffix: str) -> None:
-    """The peak of memory stays below 150 MB, and the last half of the file adds little."""
+    """The memory peak stays below 150 MB, and the second half of the file adds little."""
     path = tmp_path / f"leads.{suffix}"
     count = write(path, MEGABYTES)
     done = subprocess.run(
@@ -132,7 +132,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, capsys: Any, suffix:
 
 
 def command(path: Path, place: Path) -> tuple[dict[str, Any], float]:
-    """Migrate a file by the command line; return what it says, and the CPU seconds it took."""
+    """Migrate a file with the command; return its output, and its CPU seconds."""
     given = ["-m", "leadlog", "migrate", path, "--no-backup", "--json", "--no-verify"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
@@ -154,9 +154,9 @@ def command(path: Path, place: Path) -> tuple[dict[str, Any], float]:
 def test_the_command_migrates_5000_leads_in_a_second(
     tmp_path: Path, capsys: Any, suffix: str
 ) -> None:
-    """With duplicates found, everything logged, and all of it committed to a file of SQLite.
+    """A CPU second migrates 5,000 leads, with duplicates found, logged and committed to a file.
 
-    By CPU seconds, so that it holds beside other programs; what starting costs is not counted.
+    Measured in CPU seconds, so that other programs matter little; start-up is not counted.
     """
     path, one = tmp_path / f"leads.{suffix}", tmp_path / f"one.{suffix}"
     found = list(generate_leads(20_000))
@@ -180,7 +180,7 @@ def test_the_command_migrates_5000_leads_in_a_second(
 
 
 def cpu_seconds() -> float:
-    """What this process has used so far."""
+    """Return the CPU seconds that this process has used so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 

@@ -1,4 +1,4 @@
-"""The monitor follows 20,000 events a second on one core, in the same memory all week."""
+"""The monitor follows 20,000 events a second on one core, in constant memory all week."""
 
 import json
 import os
@@ -14,7 +14,7 @@ EVENTS_PER_HOUR = 20_000 if os.environ.get("SOAK") else 3_000
 
 @pytest.mark.handmade_lines
 def test_a_week_is_followed_at_20_000_events_a_second_in_flat_memory(tmp_path):
-    """Processor time counts the reading, figures, evaluations and transactions, and no writing."""
+    """A week is followed in constant memory; CPU time excludes the writing of the log."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, HERE / "watch_week.py", tmp_path / "log", str(EVENTS_PER_HOUR)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, timeout=800)

@@ -24,7 +24,7 @@ DAY = 86_400_000_000
 
 
 def seconds(call: Callable[[], object], times: int) -> float:
-    """Median time of a call, seconds."""
+    """Return the median time of a call, seconds."""
     took = []
     for _ in range(times):
         began = time.perf_counter()
@@ -34,14 +34,14 @@ def seconds(call: Callable[[], object], times: int) -> float:
 
 
 def test_sampling_takes_less_than_a_thousandth_of_the_time():
-    """Once a second the process is looked at; that is some tens of microseconds."""
+    """The process is sampled once a second, which takes some tens of microseconds."""
     took = seconds(take_sample, 500)
     print(f"sample: {took * 1e6:.0f} us a second")
     assert took < 1e-3
 
 
 def test_the_counters_of_a_run_cost_less_than_psutil_s():
-    """Each measured run reads them twice."""
+    """The counters, which each measured run reads twice, cost less than psutil's."""
     if disk_bytes() is None:
         pytest.skip("this system does not tell bytes on disk by process")
     ours = seconds(disk_bytes, 2000)
@@ -51,7 +51,7 @@ def test_the_counters_of_a_run_cost_less_than_psutil_s():
 
 
 def event(number: int) -> dict[str, object]:
-    """One operation, as large as real ones are about."""
+    """Return an operation of about the size of real ones."""
     return {
         "log_type": "database_operation",
         "operation_details": {
@@ -65,7 +65,7 @@ def event(number: int) -> dict[str, object]:
 
 
 def write(directory: Path, each_day: int) -> None:
-    """A week of operations."""
+    """Write a week of operations."""
     folder = directory / "database_operations"
     folder.mkdir(parents=True)
     for day in range(8):
@@ -78,7 +78,7 @@ def write(directory: Path, each_day: int) -> None:
 
 
 def test_checks_of_a_log_ten_times_as_large_take_no_longer(tmp_path):
-    """Errors, latency and quality are read from the ends of files and at 40 places."""
+    """Checks read the ends of files and 40 other places, so their time does not grow."""
     contexts = {}
     for each_day in (3_000, 30_000):
         write(tmp_path / str(each_day), each_day)
@@ -96,7 +96,7 @@ def test_checks_of_a_log_ten_times_as_large_take_no_longer(tmp_path):
 
 
 def test_counting_an_event_takes_less_than_decoding_it():
-    """Whoever follows the log for Prometheus pays for reading it, hardly for counting."""
+    """Counting an event for Prometheus costs less than decoding its line."""
     counts = EventCounts()
     events = [event(number) for number in range(1000)]
     lines = [json.dumps(one) for one in events]

@@ -17,7 +17,7 @@ BYTES = 500_000
 
 
 def test_a_report_is_made_within_a_second(tmp_path: Path) -> None:
-    """A week of 100,000 events, from the counts of the index: time, and the size of the file."""
+    """A report of 100,000 events in a week is made within a second, and its file is small."""
     root = tmp_path / "database_logs"
     for day in range(23, 30):
         write(root, f"2026-11-{day}", 14_300)

@@ -43,7 +43,7 @@ def _run(script: str, *arguments: object) -> dict[str, Any]:
 
 
 def _measure(folder: Path) -> dict[str, dict[str, Figures]]:
-    """Nanoseconds by condition, contender and figure: the median of rounds taken in turns."""
+    """Return nanoseconds by condition, contender and figure: medians of rounds in turns."""
     found: dict[str, dict[str, list[Figures]]] = {
         condition: {contender: [] for contender in CONTENDERS} for condition in CONDITIONS
     }
@@ -73,7 +73,7 @@ def _duration(nanoseconds: float) -> str:
 
 
 def table(measured: dict[str, dict[str, Figures]], sustained: dict[str, Any]) -> str:
-    """The measurements as markdown."""
+    """Return the measurements as markdown."""
     rows = [
         f"| hand-over of one line | | {' | '.join(FIGURES)} |",
         f"|---|---|{'---|' * len(FIGURES)}",
@@ -96,7 +96,7 @@ def table(measured: dict[str, dict[str, Figures]], sustained: dict[str, Any]) ->
 @pytest.mark.handmade_lines
 @pytest.mark.timeout(1200)
 def test_the_hand_over_and_the_sustained_rate(tmp_path: Path, capsys: Any) -> None:
-    """Median ≤ 2 µs; p99 ≤ 100 µs beside a busy thread; p99.9 ≤ 1 ms with a stalled disk."""
+    """Median ≤ 2 µs; p99 ≤ 100 µs next to a busy thread; p99.9 ≤ 1 ms with a stalled disk."""
     measured = _measure(tmp_path / "bench")
     folder = tmp_path / "sustained"
     folder.mkdir()
@@ -115,7 +115,7 @@ def test_the_hand_over_and_the_sustained_rate(tmp_path: Path, capsys: Any) -> No
 
 @pytest.mark.handmade_lines
 def test_the_table_goes_between_its_markers(tmp_path: Path) -> None:
-    """What stands before and after the markers stays; a page without them is left alone."""
+    """Text before and after the markers is kept; a page without markers is unchanged."""
     page = tmp_path / "page.md"
     assert not publish(page, "x")
     page.write_text("a\n")

@@ -9,7 +9,7 @@ HELP = "from leadlog.cli import root; root(['--help'], standalone_mode=False)"
 
 
 def _cpu_ms(code: str) -> float:
-    """CPU time of a new interpreter that runs some code; the least of several."""
+    """Return the least CPU time of new interpreters that run some code."""
 
     def once() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -22,7 +22,7 @@ def _cpu_ms(code: str) -> float:
 
 
 def test_starting_takes_little() -> None:
-    """Beyond what the interpreter takes by itself, of which nothing can be spared."""
+    """Starting adds little to the start-up time of the interpreter itself."""
     bare = _cpu_ms("pass")
     imported, helped = _cpu_ms("import leadlog") - bare, _cpu_ms(HELP) - bare
     print(f"\nimport leadlog {imported:.0f} ms, leadlog --help {helped:.0f} ms, CPU time")

@@ -15,10 +15,10 @@ from tests.bench.stock import events, finished, stock, typical
 
 
 def test_logging_costs_the_store_little(tmp_path: Path, capsys: Any) -> None:
-    """add + get + update + delete on in-memory SQLite: at most 15 % slower with logging on.
+    """Logging slows add, get, update and delete on in-memory SQLite by at most 15 %.
 
-    Shown beside it: logging off, and a stock structlog call behind each of the four, which logs a
-    finished record. What that costs here is the least that any line of that size does.
+    Also shown: logging off, and a stock structlog call after each of the four, which logs a
+    finished record. Its cost is the minimum for any line of that size.
     """
     leadlog.configure(directory=tmp_path / "logs")
     numbers = itertools.count()

@@ -1,4 +1,4 @@
-"""How the store's costs grow: with batches, and with the number of leads.
+"""The growth of the store's costs, with the size of batches and with the number of leads.
 
 `STORE_LEADS=1000000 make bench ARGS="tests/bench/test_store_scale.py"` measures at a million.
 """
@@ -18,7 +18,7 @@ SMALL = 1000
 
 
 def people(first: int, count: int) -> Iterator[dict[str, Any]]:
-    """Leads of whom nobody is anybody else, ten in each company."""
+    """Yield leads without duplicates, ten in each company."""
     for n in range(first, first + count):
         yield {
             "id": f"lead-{n:08}",
@@ -31,7 +31,7 @@ def people(first: int, count: int) -> Iterator[dict[str, Any]]:
 
 
 def median_ms(call: Callable[[], object], calls: int = 300) -> float:
-    """The middle one of many calls, milliseconds."""
+    """Return the median of many calls, milliseconds."""
     costs = []
     for _ in range(calls):
         started = time.perf_counter_ns()
@@ -41,7 +41,7 @@ def median_ms(call: Callable[[], object], calls: int = 300) -> float:
 
 
 def test_batches_are_ten_times_as_fast(tmp_path: Path, capsys: Any) -> None:
-    """add_leads adds at least ten times as many leads a second as add_lead, on a file."""
+    """On a file, add_leads adds at least ten times as many leads a second as add_lead."""
     rates: dict[str, list[float]] = {"add_lead": [], "add_leads": []}
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         for turn in range(5):

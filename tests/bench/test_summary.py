@@ -14,7 +14,7 @@ from tests.bench.made_events import write
 DAY = "2026-11-01"
 COUNT = int(os.environ.get("EVENTS", "1000000"))
 
-# In a process of its own, so that its memory is that of the summary; imports are not counted.
+# In a separate process, so that its memory is that of the summary; imports are not counted.
 MEASURE = """
 import json, resource, sys, time
 import duckdb
@@ -33,7 +33,7 @@ print(json.dumps({"s": seconds, "mb": mb, "total": total, "events": events,
 """
 
 
-# In another process as well: a child's peak begins with what its parent took.
+# In a separate process, too: a child's peak includes the memory of its parent.
 SEAL = """
 import sys
 from leadlog.reading import archive
@@ -60,7 +60,7 @@ def _measured(root: Path, engine: str, exact: str = "") -> dict:
 def test_a_day_is_summed_up_in_seconds_from_lines_and_at_once_when_sealed(
     tmp_path, record_property
 ):
-    """At most 4 s from lines, 0.5 s from Parquet, 0.2 s from buckets, in 400 MB; the same n."""
+    """A day takes 4 s from lines, 0.5 s from Parquet, 0.2 s from buckets, and 400 MB at most."""
     root = tmp_path / "database_logs"
     counts = write(root, DAY, COUNT)
     for file in log_files(root):

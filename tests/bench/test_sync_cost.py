@@ -1,7 +1,7 @@
 """The cost of a sync of 10,000 leads: API calls, rate, CPU time, memory.
 
-The server is a process of its own and has no limits; the rate is that of the throttle's clock,
-which moves only when the throttle waits, so that nobody waits here.
+The server is a separate process without limits; the rate is that of the throttle's clock, which
+advances only when the throttle waits, so the test itself never waits.
 """
 
 import gc
@@ -41,7 +41,7 @@ class Clock:
 
 @pytest.fixture
 def server() -> Iterator[dict[str, str]]:
-    """Where the fake Airtable is."""
+    """Provide the address of the fake Airtable."""
     program = Path(__file__).with_name("airtable_server.py")
     process = subprocess.Popen(
         [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -52,7 +52,7 @@ def server() -> Iterator[dict[str, str]]:
 
 
 def people() -> Iterator[dict[str, Any]]:
-    """Leads of whom nobody is anybody else, with most fields."""
+    """Yield leads without duplicates, with most fields."""
     for n in range(LEADS):
         yield {
             "name": f"Ada{n} Lovelace",
@@ -95,7 +95,7 @@ def measured(what: str, call: Any, clock: Clock, memory: list[float]) -> SyncRes
 
 
 def test_a_first_push_and_a_sync_without_changes(server, tmp_path):
-    """The fewest calls there can be, five a second, and as much memory at the end as early on."""
+    """A sync makes the fewest possible calls, five a second, in constant memory."""
     clock, memory = Clock(), []
     with LeadDatabase(tmp_path / "leads.db") as db:
         db.add_leads(people(), report=lambda *_: None)

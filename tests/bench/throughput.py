@@ -1,4 +1,4 @@
-"""Logs enriched events from four threads, as fast as they can, and prints the results.
+"""Log enriched events from four threads, as fast as they can, and print the results.
 
 throughput.py DIRECTORY SECONDS [RING_BYTES]
 """

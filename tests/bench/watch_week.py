@@ -1,10 +1,10 @@
-"""A monitor over a simulated week of a busy shop: its reading speed, CPU time and memory.
+"""Run a monitor over a simulated week of a busy shop; print its speed, CPU time and memory.
 
     python watch_week.py DIRECTORY EVENTS_PER_HOUR
 
-Each simulated hour some files grow, one writer's and another's, and the monitor reads them; after
-two days a day's files are removed, as retention does. Only the monitor's own time is measured,
-and beside it that of decoding the lines alone.
+In each simulated hour the files of two writers grow, and the monitor reads them; after two days a
+day's files are removed, as retention does. Only the monitor's own time is measured, and for
+comparison that of decoding the lines alone.
 """
 
 import json
@@ -28,7 +28,7 @@ OPERATIONS = ("add_lead", "get_lead", "update_lead", "search_leads", "delete_lea
 
 
 def lines(at: int, count: int, draw: random.Random) -> bytes:
-    """The operations of an hour, as long as real ones are."""
+    """Yield the operations of an hour, with lines as long as real ones."""
     event = shape.blank("database_operation")
     event["level"], event["event_name"] = "info", "lead.add"
     event["lead_identifier"].update(lead_id="a" * 32, name="Ana Gómez", email="ana@acme.com")
@@ -53,7 +53,7 @@ def lines(at: int, count: int, draw: random.Random) -> bytes:
 
 
 def main(directory: Path, per_hour: int) -> None:
-    """Prints the figures as JSON."""
+    """Print the figures as JSON."""
     now = START
     monitor = Monitor(
         directory,

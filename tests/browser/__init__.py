@@ -1,1 +1,1 @@
-"""Tests in a real Chromium. A package, so that its browser ends before other rooms' tests."""
+"""Tests in a real Chromium. A package, so that its browser ends before the other tests."""

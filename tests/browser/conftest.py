@@ -1,7 +1,7 @@
 """A real browser: Debian's Chromium, driven by playwright, which never leaves this machine.
 
-`open_page` gives a page of the wanted look, and at the test's end holds each of them to what every
-page of leadlog promises: no error on its console, no violation of its content security policy, no
+`open_page` opens a page with the requested display options, and checks at the end of the test that
+every page had no error on its console, no violation of its content security policy, and no
 request beyond loopback.
 """
 
@@ -31,7 +31,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # Whatever is not on loopback goes to a proxy that does not exist.
+    # Everything that is not on loopback is sent to a proxy that does not exist.
     "--proxy-server=127.0.0.1:9",
 )
 _LOCAL_SCHEMES = frozenset(("about", "blob", "chrome", "data", "file"))
@@ -43,7 +43,7 @@ document.addEventListener("securitypolicyviolation", (event) => window.leadlogTe
 
 
 def _chromium() -> str:
-    """Return the browser's path; skips where there is none, and in CI fails."""
+    """Return the browser's path; skip the test if there is none, but fail in CI."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         reason = "Chromium is not installed; .ci/system-packages names what to install"
@@ -53,11 +53,11 @@ def _chromium() -> str:
     return found
 
 
-# Not of the session: while playwright runs, its event loop counts as this thread's running one,
-# and tests of asyncio that come after these would fail.
+# Not session-scoped: while playwright runs, its event loop counts as this thread's running one,
+# and later tests of asyncio would fail.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Yield the browser, in a profile of its own that goes with it."""
+    """Yield the browser, with a profile that is removed with it."""
     from playwright.sync_api import sync_playwright
 
     executable = _chromium()
@@ -81,14 +81,14 @@ def is_local(url: str) -> bool:
 
 @dataclass
 class Findings:
-    """What pages did that no page may do; a test that provokes something takes it out."""
+    """Forbidden actions of the pages; a test that provokes one takes it out."""
 
     errors: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
 
     def watch(self, page: Page) -> None:
-        """Listen to a page before it loads anything."""
+        """Register for a page's errors; called before it loads anything."""
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on(
             "console",
@@ -96,7 +96,7 @@ class Findings:
         )
 
     def take(self, kind: str, pattern: str) -> str:
-        """Take out the one finding of a kind that was expected; fails where it is not there."""
+        """Remove and return the expected finding of a kind; fail if there is none."""
         listed: list[str] = getattr(self, kind)
         found = [one for one in listed if re.search(pattern, one)]
         assert found, f"none of {kind} matches {pattern!r}: {listed}"
@@ -106,7 +106,7 @@ class Findings:
 
 @pytest.fixture
 def findings() -> Iterator[Findings]:
-    """Collect what the test's pages did, and fail where anything is left at the end."""
+    """Collect the findings of the test's pages, and fail if any is left at the end."""
     collected = Findings()
     yield collected
     assert collected == Findings()
@@ -116,8 +116,8 @@ def findings() -> Iterator[Findings]:
 def open_page(browser: Browser, findings: Findings) -> Iterator[Callable[..., Page]]:
     """Open pages: `open_page(url, width=360, color_scheme="dark")`.
 
-    Each is in a context of its own, so that cookies of one are not those of another; `context`
-    opens one more in the context of another page. `java_script_enabled=False` reads without.
+    Each page has a separate context, and so separate cookies; `context` opens a further page in the
+    context of another. `java_script_enabled=False` turns JavaScript off.
     """
     contexts = []
 
@@ -169,7 +169,7 @@ def open_page(browser: Browser, findings: Findings) -> Iterator[Callable[..., Pa
 
 @pytest.fixture
 def axe() -> Callable[[Page], None]:
-    """Hold a page against axe's rules: nothing serious, nothing critical."""
+    """Check a page with axe: no serious and no critical violation."""
     from axe_playwright_python.sync_playwright import Axe
 
     def check(page: Page) -> None:

@@ -1,9 +1,9 @@
-"""Pictures of every page, small enough to look at many at once: contact sheets.
+"""Contact sheets: small screenshots of every page, to review many at once.
 
     $ .venv/bin/python -m tests.browser.looks FOLDER [EVENTS ...]
 
-For each log (of 0, 200 and 1,000,000 events, or as many as are said) and each width and theme a
-sheet with all nine pages. Run it after a page has changed its look, and look.
+Makes a sheet with all nine pages for each log (of 0, 200 and 1,000,000 events, or the given
+numbers), width and theme. Run it after the design of a page changed, and review the sheets.
 """
 
 import base64
@@ -34,7 +34,7 @@ COLUMNS = 5
 
 
 def scored(date: str, count: int) -> Iterator[dict[str, Any]]:
-    """Yield events of a day, of which each new lead has a score."""
+    """Yield events of a day, in which each new lead has a score."""
     for number, event in enumerate(events(date, count, people=200)):
         if event["event_name"] == "lead.add" and "data_details" in event:
             labels = event["training_labels"]
@@ -57,10 +57,10 @@ def write(root: Path, date: str, count: int) -> None:
 
 
 def photograph(browser: Browser, url: str, since: str, name: str, folder: Path) -> None:
-    """Take the sheets of one log."""
+    """Make the sheets of one log."""
     base = url.partition("/?")[0]
     first = browser.new_page()
-    first.goto(url)  # the token holds once
+    first.goto(url)  # the token is valid once
     known = first.context.storage_state()
     first.close()
     for width, height in WIDTHS:
@@ -76,14 +76,14 @@ def photograph(browser: Browser, url: str, since: str, name: str, folder: Path) 
             for path in PAGES:
                 page.goto(f"{base}/{path}{'&' if '?' in path else '?'}since={since}&utc=1")
                 page.wait_for_selector(READY)
-                page.wait_for_timeout(250)  # charts are drawn when their size is known
+                page.wait_for_timeout(250)  # charts are drawn once their size is known
                 shots.append(page.screenshot())
             context.close()
             sheet(browser, shots, width, folder / f"{name}-{width}-{theme}.png")
 
 
 def sheet(browser: Browser, shots: list[bytes], width: int, path: Path) -> None:
-    """Put pictures beside each other, scaled to 2,000 pixels in all."""
+    """Put screenshots side by side, scaled to a total width of 2,000 pixels."""
     columns = 10 if width < 500 else COLUMNS if width < 2000 else 3
     wide = 2000 // columns
     page = browser.new_page(viewport={"width": 2000, "height": 400})

@@ -22,7 +22,7 @@ READY = "main:not([aria-busy]) > :not(.loading)"
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A log whose every text is hostile."""
+    """Provide a log in which every text is hostile."""
     folder = tmp_path_factory.mktemp("hostile") / "log"
     write_hostile(folder)
     return folder
@@ -36,7 +36,7 @@ def served(root):
 
 @pytest.fixture
 def visit(open_page, served):
-    """Open pages of the dashboard as somebody who has its token."""
+    """Provide a function that opens pages of the dashboard with its token."""
 
     def visited(path="", **options):
         headers = {"Authorization": f"Bearer {served.token}"}
@@ -51,7 +51,7 @@ def visit(open_page, served):
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_hostile_text_is_only_a_text(visit, path):
-    """No script of it runs, nothing of it is markup, and the policy is never even tried."""
+    """A hostile text runs no script, adds no markup, and does not even violate the policy."""
     page = visit(path + ("&" if "?" in path else "?") + "since=24h")
     page.wait_for_timeout(200)
     assert page.title().endswith("leadlog")
@@ -62,13 +62,13 @@ def test_a_hostile_text_is_only_a_text(visit, path):
 
 
 def seen(text: str) -> str:
-    """A text as pages write it: with escapes for what acts on it without being seen."""
+    """Return a text as pages show it: with escapes for invisible control characters."""
     unseen = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202e]"
     return re.sub(unseen, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def test_only_whole_http_addresses_in_stored_values_are_links(visit):
-    """Whatever else looks like one stays a text, and a link says nothing of this page."""
+    """Everything else that looks like an address stays text, and links send no referrer."""
     page = visit("sql")
     hostile = [
         *HOSTILE,
@@ -99,7 +99,7 @@ def test_only_whole_http_addresses_in_stored_values_are_links(visit):
 
 
 def test_every_value_of_a_facet_is_a_filter_that_finds_its_events(visit):
-    """Whatever the values are made of: quotes, backslashes, spaces, what no terminal may see."""
+    """Values with quotes, backslashes, spaces or control characters find their events, too."""
     page = visit("explore?since=all")
     page.wait_for_selector(".facet button")
     told = page.evaluate(
@@ -123,7 +123,7 @@ def test_every_value_of_a_facet_is_a_filter_that_finds_its_events(visit):
 
 
 def test_pressing_a_facet_filters_by_it_and_pressing_it_again_does_not(visit):
-    """Also where the value holds quotes and spaces."""
+    """Pressing a facet toggles its filter, also for values with quotes and spaces."""
     page = visit("explore?since=all")
     whole = page.locator("h1").inner_text()
     button = page.get_by_role("button", name='" onmouseover="alert(1)').first
@@ -138,7 +138,7 @@ def test_pressing_a_facet_filters_by_it_and_pressing_it_again_does_not(visit):
 
 
 def test_a_text_cannot_turn_the_letters_around_it(visit):
-    """An override of the direction is shown as its escape, so that a name looks like what it is."""
+    """A direction override is shown as an escape, so that it cannot disguise a name."""
     page = visit("explore?since=all")
     found = page.locator("main").inner_text()
     assert "\\u202egnp.exe" in found
@@ -146,7 +146,7 @@ def test_a_text_cannot_turn_the_letters_around_it(visit):
 
 
 def test_details_of_hostile_records_are_only_text_too(visit):
-    """An event's record, an error with its trace, a row's history, a session, a result of SQL."""
+    """Hostile text in records, traces, histories, sessions and SQL results stays text."""
     page = visit("explore?since=24h")
     for at in range(0, 30, 4):
         page.locator("tbody tr").nth(at).click()
@@ -168,7 +168,7 @@ def test_details_of_hostile_records_are_only_text_too(visit):
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1280)])
 def test_nothing_serious_stands_in_anybody_s_way(visit, served, axe, scheme, width):
-    """Axe over every page, narrow and wide, light and dark."""
+    """axe finds no serious violation on any page, narrow and wide, light and dark."""
     page = visit("", color_scheme=scheme, width=width)
     for path in PAGES:
         page.goto(f"{served.base}/{path}")
@@ -178,7 +178,7 @@ def test_nothing_serious_stands_in_anybody_s_way(visit, served, axe, scheme, wid
 
 
 def test_all_of_it_is_reached_with_the_keys(visit):
-    """`?`, `/`, `t`, `u`, `j`, `k`, `g`; and charts have a table beside them."""
+    """All is reachable with `?`, `/`, `t`, `u`, `j`, `k`, `g`; charts have a table, too."""
     page = visit("?since=24h")
     page.keyboard.press("?")
     assert page.locator("dialog").inner_text().startswith("Keys")
@@ -221,7 +221,7 @@ def test_all_of_it_is_reached_with_the_keys(visit):
 
 
 def test_a_view_gives_the_commands_that_say_the_same(visit, root):
-    """The leadlog command and the jq line, with the period and the filter of the view."""
+    """A view names the leadlog command and the jq line for its period and filter."""
     page = visit("explore?since=24h&f=failed:yes")
     page.locator("#commands").click()
     told = page.locator(".cmd code").all_inner_texts()
@@ -233,7 +233,7 @@ def test_a_view_gives_the_commands_that_say_the_same(visit, root):
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "Europe/Paris"])
 def test_times_are_those_of_the_reader_or_utc(visit, zone):
-    """The same moment, in the reader's zone until `u` is pressed."""
+    """Times are in the reader's zone, and in UTC once `u` is pressed."""
     page = visit("explore?since=24h", timezone_id=zone)
     local = page.locator("tbody td").first.inner_text()
     page.keyboard.press("u")
@@ -244,13 +244,13 @@ def test_times_are_those_of_the_reader_or_utc(visit, zone):
 
 
 def test_colours_of_the_system_are_taken_over(visit):
-    """With forced colours every page still shows what it has."""
+    """With forced colours every page still shows its content."""
     page = visit("?since=24h", forced_colors="active")
     assert page.locator("h1").inner_text()
 
 
 def test_without_a_token_there_is_a_page_that_says_so(open_page, served, findings):
-    """And the token opens the way in, by its form."""
+    """Without a token the page asks for it, and its form accepts it."""
     page = open_page()
     page.goto(f"{served.base}/explore")
     page.locator("#token").fill("guessed-wrong")
@@ -283,7 +283,7 @@ def event(number: int) -> bytes:
 
 @pytest.fixture
 def growing(tmp_path: Path):
-    """A log that grows, and how to write to it."""
+    """Provide a log, and a function that appends events to it."""
     path = tmp_path / "log" / "monitoring_data" / f"{format_us(now_us())[:10]}.jsonl"
     path.parent.mkdir(parents=True)
     written = []
@@ -302,7 +302,7 @@ COUNT = "(n) => document.querySelectorAll('tbody tr').length === n"
 
 
 def test_a_killed_and_restarted_server_loses_and_doubles_nothing(open_page, findings, growing):
-    """Under an open tab: what came before, meanwhile and afterwards is there once, in order."""
+    """An open tab shows events from before, during and after the restart once, in order."""
     root, write, written = growing
     with serving(root) as first:
         page = open_page(first.url)
@@ -320,12 +320,12 @@ def test_a_killed_and_restarted_server_loses_and_doubles_nothing(open_page, find
         page.wait_for_function(COUNT, arg=18)
         names = page.locator("tbody tr td:nth-child(2)").all_inner_texts()
         assert len(names) == len(set(names)) == len(written) == 18
-        page.goto("about:blank")  # so that it does not look for the server when that has ended
-    findings.errors.clear()  # the browser says that it could not connect meanwhile
+        page.goto("about:blank")  # so that it does not ask for the server after its end
+    findings.errors.clear()  # the browser reports that it could not connect
 
 
 def test_a_new_event_is_on_the_screen_at_once(open_page, growing):
-    """From the write to the row in the page."""
+    """A written event becomes a row in the page at once."""
     root, write, _ = growing
     with serving(root) as served:
         page = open_page(served.url)
@@ -338,13 +338,13 @@ def test_a_new_event_is_on_the_screen_at_once(open_page, growing):
             write(1)
             page.wait_for_function(COUNT, arg=4 + number, polling=10)
             took.append(time.monotonic() - began)
-        # On a quiet machine it is a tenth of a second; `make bench` measures it.
+        # On a quiet machine this takes a tenth of a second; `make bench` measures it.
         assert sorted(took)[5] < 2.0
         page.goto("about:blank")
 
 
 def sync(number: int) -> bytes:
-    """A sync that has ended."""
+    """Return the event of a sync that has ended."""
     record = {
         "timestamp": format_us(now_us()),
         "level": "info",
@@ -359,7 +359,7 @@ def sync(number: int) -> bytes:
 
 
 def test_runs_that_end_meanwhile_appear_by_themselves(open_page, tmp_path):
-    """Also those that are the first, and not under a reader who has a list open."""
+    """New runs appear, even the first one, but not while the reader has a list open."""
     path = tmp_path / "log" / "sync_operations" / f"{format_us(now_us())[:10]}.jsonl"
     path.parent.mkdir(parents=True)
     path.touch()
@@ -377,7 +377,7 @@ def test_runs_that_end_meanwhile_appear_by_themselves(open_page, tmp_path):
 
 
 def test_eight_tabs_share_one_connection(open_page, growing):
-    """A browser has six for a server; all tabs follow all the same."""
+    """Eight tabs all follow the log, although a browser allows six connections per server."""
     root, write, _ = growing
     with serving(root) as served:
         first = open_page(served.url)

@@ -1,4 +1,4 @@
-"""A tab that stays open for a day, and days that have 23 or 25 hours."""
+"""A tab that stays open for a day, and days with 23 or 25 hours."""
 
 import json
 import os
@@ -19,7 +19,7 @@ READY = "main:not([aria-busy]) > :not(.loading)"
 
 
 def append(root, category, *events):
-    """Append events to the file of the present day."""
+    """Append events to the current day's file."""
     path = root / category / f"{format_us(now_us())[:10]}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
@@ -30,7 +30,7 @@ def append(root, category, *events):
 
 
 class Tab:
-    """What a tab holds in memory, after its rubbish was collected."""
+    """The memory held by a tab after garbage collection."""
 
     def __init__(self, page):
         self._session = page.context.new_cdp_session(page)
@@ -43,7 +43,7 @@ class Tab:
         return {one["name"]: one["value"] for one in found} | {"bytes": self._bytes()}
 
     def _bytes(self):
-        """All that it holds but what Chromium keeps of each request for playwright."""
+        """Return the heap's size without the data that Chromium keeps for playwright."""
         pieces = []
 
         def add(piece):
@@ -74,7 +74,7 @@ class Tab:
 def test_hours_of_pushes_leave_the_tab_as_it_was(open_page, tmp_path, path, pushes, step_seconds):
     """Each push changes the page, and none leaves a node, a listener or memory behind.
 
-    `SOAK=1` takes a day of them.
+    `SOAK=1` runs a day of pushes.
     """
     root = tmp_path / "log"
     now = now_us()
@@ -92,15 +92,17 @@ def test_hours_of_pushes_leave_the_tab_as_it_was(open_page, tmp_path, path, push
         )
         for number in range(pushes):
             append(root, "database_operations", call(now_us(), ms=float(number % 90)))
-            # The page asks at most once in a second of its own clock.
+            # The page makes at most one request per second of its own clock.
             known, end = len(answered), time.monotonic() + 20
             while len(answered) == known:
                 page.clock.run_for(step_seconds * 1000)
-                page.wait_for_load_state()  # lets the responses in
+                # Lets the responses in. Not at once again: playwright keeps each step of the clock
+                # in the tab's memory.
+                page.wait_for_timeout(20)
                 assert time.monotonic() < end, number
             if number == pushes // 3:
                 before = tab.measured()
-        for _ in range(10):  # what was just replaced may be held by an answer that is under way
+        for _ in range(10):  # a response in flight may still refer to nodes that were just replaced
             after = tab.measured()
             if after["Nodes"] - before["Nodes"] < 500 and after["bytes"] - before["bytes"] < 1e6:
                 break
@@ -110,20 +112,20 @@ def test_hours_of_pushes_leave_the_tab_as_it_was(open_page, tmp_path, path, push
     grown = {name: after[name] - before[name] for name in ("bytes", "Nodes", "JSEventListeners")}
     assert grown["bytes"] < 1e6, grown
     assert grown["Nodes"] < 500, grown
-    # Rows that were just replaced may not be collected yet when the machine is busy.
+    # On a busy machine, rows that were just replaced may not be collected yet.
     assert grown["JSEventListeners"] < max(pushes // 4, 40), grown
 
 
 @pytest.mark.parametrize(
     ("zone", "since", "until"),
     [
-        ("Europe/Paris", "2025-10-25T22:00:00Z", "2025-10-26T05:00:00Z"),  # 02:00 comes twice
-        ("Europe/Paris", "2025-03-29T22:00:00Z", "2025-03-30T05:00:00Z"),  # 02:00 never comes
-        ("Asia/Kolkata", "2025-10-25T22:00:00Z", "2025-10-26T05:00:00Z"),  # half an hour off
+        ("Europe/Paris", "2025-10-25T22:00:00Z", "2025-10-26T05:00:00Z"),  # 02:00 occurs twice
+        ("Europe/Paris", "2025-03-29T22:00:00Z", "2025-03-30T05:00:00Z"),  # 02:00 does not occur
+        ("Asia/Kolkata", "2025-10-25T22:00:00Z", "2025-10-26T05:00:00Z"),  # shifted by half an hour
     ],
 )
 def test_hours_are_right_where_the_clock_is_set(open_page, tmp_path, zone, since, until):
-    """Every slot of a chart has the reader's time, over the hour that is missing or comes twice."""
+    """Chart slots show the reader's time, also around an hour that is missing or repeated."""
     root = tmp_path / "log"
     begin, end = parse(since), parse(until)
     events = [call(at) for at in range(begin, end, 600_000_000)]

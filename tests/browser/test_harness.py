@@ -1,11 +1,11 @@
-"""The browser of the tests itself: it sees what it must, and goes nowhere."""
+"""The tests' browser detects faults of a page, and makes no request beyond loopback."""
 
 import pytest
 from playwright.sync_api import Error
 
 
 def test_a_request_beyond_loopback_is_blocked_and_found(open_page, findings, tmp_path):
-    """A page that asks another machine for a picture gets none, and the test hears of it."""
+    """A request for a picture on another machine fails, and is one of the findings."""
     path = tmp_path / "page.html"
     path.write_text("<!doctype html><title>t</title><img src='http://192.0.2.1/x.png' alt='x'>")
     page = open_page(path)
@@ -19,7 +19,7 @@ def test_a_request_beyond_loopback_is_blocked_and_found(open_page, findings, tmp
 
 
 def test_violations_and_errors_of_a_page_are_found(open_page, findings, tmp_path):
-    """What the policy of a page forbids, and an error in its script, reach the test."""
+    """A violation of the page's policy and an error in its script are findings."""
     path = tmp_path / "page.html"
     path.write_text(
         "<!doctype html><meta http-equiv=Content-Security-Policy content=\"default-src 'none'\">"
@@ -34,7 +34,7 @@ def test_violations_and_errors_of_a_page_are_found(open_page, findings, tmp_path
 
 
 def test_axe_fails_a_page_that_is_hard_to_use(open_page, axe, tmp_path):
-    """Grey on grey and a picture without words do not pass."""
+    """axe rejects a page with grey text on grey and a picture without a description."""
     path = tmp_path / "page.html"
     path.write_text(
         '<!doctype html><html lang="en"><title>t</title><main><h1>t</h1>'
@@ -45,7 +45,7 @@ def test_axe_fails_a_page_that_is_hard_to_use(open_page, axe, tmp_path):
 
 
 def test_a_page_has_the_time_zone_and_the_look_that_was_asked_for(open_page):
-    """Paris has summer time, a dark page is dark, forced colours are forced."""
+    """A page opens with the requested time zone, colour scheme and forced colours."""
     page = open_page(timezone_id="Europe/Paris", color_scheme="dark", forced_colors="active")
     assert page.evaluate("new Date(Date.UTC(2026, 6, 1)).getHours()") == 2
     for query in ("(prefers-color-scheme: dark)", "(forced-colors: active)"):

@@ -30,7 +30,7 @@ def made(logs: Path, *arguments: str) -> Path:
 
 @pytest.fixture(scope="module")
 def week(tmp_path_factory) -> Path:
-    """A report of a week with everything in it, and every stored text hostile in one record."""
+    """Provide the report of a week with every section and a record full of hostile text."""
     logs = tmp_path_factory.mktemp("week") / "database_logs"
     write(logs, "2026-11-10", 200)
     write(logs, "2026-11-17", 200)
@@ -75,7 +75,7 @@ def week(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("width", [360, 1280, 2560])
 def test_it_fits_every_screen(open_page, week, width):
-    """Nothing is wider than the window, and every section is there."""
+    """Nothing is wider than the window, and every section is present."""
     page = open_page(week, width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for name in ("Operations", "Errors", "Data quality", "Syncs and migrations"):
@@ -84,12 +84,12 @@ def test_it_fits_every_screen(open_page, week, width):
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
 def test_nothing_serious_stands_in_anybody_s_way(open_page, axe, week, width, scheme):
-    """Axe over the page, narrow and wide, light and dark."""
+    """axe finds no serious violation, narrow and wide, light and dark."""
     axe(open_page(week, width=width, color_scheme=scheme))
 
 
 def test_it_reads_without_javascript(open_page, week):
-    """Figures, charts and folded texts are there; a click opens a text."""
+    """Without JavaScript there are figures, charts and folded texts; a click opens a text."""
     page = open_page(week, java_script_enabled=False)
     assert page.locator("svg[role=img]").count() == 3
     text = page.locator(".errors pre").first
@@ -121,7 +121,7 @@ def test_nothing_stored_becomes_markup(open_page, week):
 
 @pytest.mark.parametrize("look", [{"forced_colors": "active"}, {"reduced_motion": "reduce"}])
 def test_it_keeps_its_sense_where_the_user_chooses_the_colours(open_page, week, look):
-    """With forced colours the charts still have bars that are not the background."""
+    """With forced colours the bars of charts still differ from the background."""
     page = open_page(week, **look)
     colours = page.evaluate(
         """() => [getComputedStyle(document.querySelector(".chart rect")).fill,
@@ -131,7 +131,7 @@ def test_it_keeps_its_sense_where_the_user_chooses_the_colours(open_page, week, 
 
 
 def test_it_prints(open_page, week, tmp_path):
-    """On paper folded texts are open and nothing is cut off."""
+    """On paper, folded texts are open and nothing is cut off."""
     page = open_page(week)
     page.emulate_media(media="print", color_scheme="dark")
     expect(page.locator(".errors pre").first).to_be_visible()
@@ -142,7 +142,7 @@ def test_it_prints(open_page, week, tmp_path):
 
 
 def test_an_empty_log_makes_a_short_page(open_page, axe, tmp_path):
-    """No chart of nothing; the page says that nothing was recorded."""
+    """The report of an empty log says that nothing was recorded, and has no charts."""
     (tmp_path / "database_logs").mkdir()
     page = open_page(made(tmp_path / "database_logs"))
     expect(page.get_by_text("The log is empty")).to_be_visible()

@@ -107,7 +107,7 @@ def test_rows_of_one_statement_are_one_record_with_their_keys(
 
 @pytest.mark.parametrize("table", [PARTS, sa.table("parts", sa.column("id"), sa.column("name"))])
 def test_values_of_one_row_are_the_rows_own(parts: sa.Engine, log: Log, table: Any) -> None:
-    """Also as a list of one: keys, values, defaults are known even if the Table lacks columns."""
+    """A list of one row also gives keys, values and defaults, even if the Table lacks columns."""
     with parts.begin() as connection:
         connection.execute(sa.insert(table).values([{"id": 1, "name": None}]))
         connection.execute(sa.insert(table).values([{"id": 2, "name": "nut"}]))
@@ -207,7 +207,7 @@ def test_what_an_update_computed_belongs_to_its_table(parts: sa.Engine, log: Log
 
 
 class Machine(Base):
-    """Whose subclass has a table of its own."""
+    """A class whose subclass has a separate table."""
 
     __tablename__ = "machines"
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "machine"}  # noqa: RUF012

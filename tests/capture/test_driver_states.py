@@ -1,4 +1,4 @@
-"""What drivers say of their transactions, at each of their answers."""
+"""The transaction state derived from each possible answer of the drivers."""
 
 import contextlib
 import sqlite3
@@ -15,33 +15,33 @@ from leadlog.recording.capture.journal import TransactionState, asker, committer
 NONE, OPEN = TransactionState.NONE, TransactionState.OPEN
 FAILED, UNKNOWN = TransactionState.FAILED, TransactionState.UNKNOWN
 LIBPQ = [NONE, OPEN, OPEN, FAILED, UNKNOWN]
-"""By the number that libpq gives."""
+"""States by libpq's number of the transaction status."""
 
 
 def of(driver: object) -> Any:
-    """A pooled connection with this connection of a driver."""
+    """Return a pooled connection that wraps a driver's connection."""
     return SimpleNamespace(driver_connection=driver, dbapi_connection=driver)
 
 
 def dialect(name: str, **more: object) -> Dialect:
-    """An engine's dialect, as far as it is asked."""
+    """Return a dialect with the attributes that are read."""
     found: Any = SimpleNamespace(driver=name, **more)
     return found  # type: ignore[no-any-return]
 
 
 def psycopg(status: int, *, autocommit: bool = False) -> Any:
-    """A connection of psycopg 3."""
+    """Return a connection of psycopg 3."""
     return SimpleNamespace(pgconn=SimpleNamespace(transaction_status=status), autocommit=autocommit)
 
 
 def psycopg2(status: int, *, autocommit: bool = False) -> Any:
-    """A connection of psycopg2."""
+    """Return a connection of psycopg2."""
     return SimpleNamespace(get_transaction_status=lambda: status, autocommit=autocommit)
 
 
 @pytest.fixture
 def driver() -> Iterator[sqlite3.Connection]:
-    """A real connection to an empty database."""
+    """Yield a real SQLite connection to a database with an empty table."""
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE rows (id)")
         yield connection
@@ -49,7 +49,7 @@ def driver() -> Iterator[sqlite3.Connection]:
 
 @pytest.mark.parametrize("name", ["pysqlite", "aiosqlite"])
 def test_sqlite_says_whether_a_transaction_is_open(driver: sqlite3.Connection, name: str) -> None:
-    """It opens with the first write and ends with COMMIT."""
+    """A SQLite transaction is open from the first write to COMMIT."""
     state = asker(dialect(name))
     assert state(of(driver)) is NONE
     driver.execute("INSERT INTO rows VALUES (1)")
@@ -63,35 +63,35 @@ def test_sqlite_says_whether_a_transaction_is_open(driver: sqlite3.Connection, n
     ("name", "make"), [("psycopg", psycopg), ("psycopg_async", psycopg), ("psycopg2", psycopg2)]
 )
 def test_libpq_gives_a_number(name: str, make: Any, status: int) -> None:
-    """Idle, active, in a transaction, in a failed one, unknown."""
+    """libpq's numbers are: idle, active, in a transaction, in a failed one, unknown."""
     assert asker(dialect(name))(of(make(status))) is LIBPQ[status]
 
 
 @pytest.mark.parametrize("is_open", [False, True])
 def test_asyncpg_says_yes_or_no(is_open: bool) -> None:
-    """It has no state for a transaction that failed."""
+    """asyncpg only says whether a transaction is open, not whether it failed."""
     connection = of(SimpleNamespace(is_in_transaction=lambda: is_open))
     assert asker(dialect("asyncpg"))(connection) is (OPEN if is_open else NONE)
 
 
 @pytest.mark.parametrize("status", [0b0000, 0b0001, 0b0010, 0b0011, 0b1000_0000_0000_0010])
 def test_mysql_sets_one_bit(status: int) -> None:
-    """SERVER_STATUS_IN_TRANS is the lowest; the others say something else."""
+    """Only the lowest bit, SERVER_STATUS_IN_TRANS, decides; other bits are ignored."""
     found = asker(dialect("pymysql"))(of(SimpleNamespace(server_status=status)))
     assert found is (OPEN if status & 1 else NONE)
 
 
 @pytest.mark.parametrize("detected", [False, True])
 def test_of_another_driver_sqlalchemy_may_detect_autocommit(detected: bool) -> None:
-    """No transaction where it commits by itself; otherwise nobody knows."""
+    """An unknown driver has no transaction if it autocommits; otherwise the state is unknown."""
     other = dialect("other", detect_autocommit_setting=lambda _connection: detected)
     assert asker(other)(of(object())) is (NONE if detected else UNKNOWN)
-    # It has no transaction then, so a write is committed with its statement.
+    # Without a transaction, a write is committed with its statement.
     assert committer(other)(of(object()), "INSERT") is detected
 
 
 def test_a_known_driver_is_asked_itself() -> None:
-    """SQLAlchemy's setting would say that nothing is open."""
+    """A known driver is asked directly, since SQLAlchemy's setting would say: no transaction."""
     known = dialect("psycopg", detect_autocommit_setting=lambda _connection: True)
     assert asker(known)(of(psycopg(2))) is OPEN
     asyncpg = dialect("asyncpg", detect_autocommit_setting=lambda _connection: True)
@@ -101,7 +101,7 @@ def test_a_known_driver_is_asked_itself() -> None:
 
 
 def test_a_driver_that_nobody_knows_is_unknown_and_commits_nothing() -> None:
-    """A dialect of one's own may have neither a driver's name nor a setting."""
+    """A custom dialect without a driver's name and a setting is unknown, and commits nothing."""
     nameless: Any = SimpleNamespace()
     assert asker(nameless)(of(object())) is UNKNOWN
     assert committer(nameless)(of(object()), "INSERT") is False
@@ -109,7 +109,7 @@ def test_a_driver_that_nobody_knows_is_unknown_and_commits_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["pysqlite", "psycopg", "psycopg2", "asyncpg", "pymysql"])
 def test_a_connection_that_fails_to_answer_is_unknown(name: str) -> None:
-    """A closed one, for example; nothing is raised, and nothing counts as committed."""
+    """If a connection (a closed one) cannot answer, nothing raises or counts as committed."""
     assert asker(dialect(name))(of(object())) is UNKNOWN
     detecting = dialect(name, detect_autocommit_setting=lambda _connection: True)
     assert committer(detecting)(of(object()), "INSERT") is False
@@ -132,7 +132,7 @@ def test_a_connection_that_fails_to_answer_is_unknown(name: str) -> None:
 def test_sqlite_begins_a_transaction_before_some_statements(
     driver: sqlite3.Connection, isolation_level: Any, statement: str, commits: bool
 ) -> None:
-    """The others are committed with themselves; in a transaction that is open, nothing is."""
+    """Statements for which sqlite3 opens no transaction commit at once, unless one is open."""
     driver.isolation_level = isolation_level
     ask = committer(dialect("pysqlite"))
     assert ask(of(driver), statement) is commits
@@ -143,7 +143,7 @@ def test_sqlite_begins_a_transaction_before_some_statements(
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sqlite3 has `autocommit` since Python 3.12")
 @pytest.mark.parametrize("autocommit", [True, False])
 def test_sqlite_has_a_setting_of_its_own(autocommit: bool) -> None:
-    """With it every statement commits, without it a transaction is always open."""
+    """With `autocommit` every statement commits; without it a transaction is always open."""
     connection: Any = sqlite3.connect(":memory:", autocommit=autocommit)  # type: ignore[call-overload]
     with contextlib.closing(connection):
         ask = committer(dialect("pysqlite"))
@@ -152,7 +152,7 @@ def test_sqlite_has_a_setting_of_its_own(autocommit: bool) -> None:
 
 @pytest.mark.parametrize("value", [True, False, -1])
 def test_the_setting_counts_only_where_it_is_true(value: object) -> None:
-    """-1 is sqlite3's way to say that the isolation level counts."""
+    """Only True autocommits; -1 is sqlite3's value for "use the isolation level"."""
     connection = of(SimpleNamespace(in_transaction=False, autocommit=value, isolation_level=""))
     assert committer(dialect("pysqlite"))(connection, "INSERT") is (value is True)
 
@@ -163,6 +163,6 @@ def test_the_setting_counts_only_where_it_is_true(value: object) -> None:
 def test_postgresql_commits_a_statement_outside_of_a_transaction(
     name: str, make: Any, autocommit: bool, status: int
 ) -> None:
-    """With autocommit, and where no BEGIN was sent."""
+    """A statement commits at once only with autocommit and if no BEGIN was sent."""
     connection = of(make(status, autocommit=autocommit))
     assert committer(dialect(name))(connection, "INSERT") is (autocommit and status == 0)

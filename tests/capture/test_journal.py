@@ -215,7 +215,8 @@ def test_a_write_is_noted_once_in_a_row() -> None:
     assert transaction.last() is write
     assert not transaction.add(write)
     assert transaction.count == 1
-    written(transaction)
+    other = written(transaction)
+    assert transaction.last() is other
     assert transaction.add(write)
     assert transaction.count == 3
     transaction.savepoint("s")
@@ -238,7 +239,7 @@ def test_a_released_savepoint_shares_the_end_of_what_is_around_it() -> None:
 
 
 def test_releasing_an_outer_savepoint_releases_those_inside() -> None:
-    """As in SQL; writes before it stay where they are."""
+    """Releasing an outer savepoint releases the inner ones, as in SQL; earlier writes stay."""
     info, transaction = begin()
     transaction.savepoint("outer")
     first = written(transaction)
@@ -322,7 +323,7 @@ def test_rolling_back_to_a_savepoint_heals_a_poisoned_transaction() -> None:
 
 
 def test_a_call_that_wrote_inside_and_outside_of_a_released_savepoint() -> None:
-    """It gets both outcomes, one of them at the release."""
+    """A call that wrote inside and outside of a released savepoint gets both outcomes."""
     info, transaction = begin()
     write = written(transaction)
     transaction.savepoint("s")
@@ -416,7 +417,7 @@ def outcome_of(*outcomes: str, error: bool = False, doubtful: bool = False) -> s
 def test_every_path_of_the_outcome(
     outcomes: tuple[str, ...], error: bool, doubtful: bool, expected: str
 ) -> None:
-    """It is the strongest claim consistent with all of them, in any order."""
+    """The outcome is the strongest claim consistent with all decisive ones, in any order."""
     for order in itertools.permutations(outcomes):
         assert outcome_of(*order, error=error, doubtful=doubtful) == expected
 

@@ -1,4 +1,4 @@
-"""When the journal notes a transaction's records for recovery, and when it strikes the note out."""
+"""The journal notes a transaction's records for recovery, and clears the note when it may."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from leadlog.recording.capture import journal
 
 
 class Notes:
-    """The notes that are not struck out: number to the frames."""
+    """Stand-in for the sink's notes; `standing` has the frames of those not cleared, by number."""
 
     def __init__(self) -> None:
         self.standing: dict[int, list[Any]] = {}
@@ -18,7 +18,7 @@ class Notes:
         self.full = False
 
     def intend(self, frames: list[Any], brief: Callable[[], list[Any]]) -> int | None:
-        """Note frames; nothing where there is no room."""
+        """Note frames and return the note's number; None if there is no room."""
         if self.full:
             return None
         self.made += 1
@@ -27,12 +27,12 @@ class Notes:
         return self.made
 
     def settle(self, token: int) -> None:
-        """Strike out a note; a second time would be an error."""
+        """Clear a note; clearing it twice is an error."""
         del self.standing[token]
 
 
 class Write:
-    """A pending write whose record comes when its call ends."""
+    """A pending write whose record is written when its call ends."""
 
     def __init__(self, name: str, *, follows: bool = False) -> None:
         self.name = name
@@ -42,16 +42,16 @@ class Write:
         self.order: list[str] = []
 
     def intended(self, *, brief: bool = False) -> str:
-        """Its frame."""
+        """Return the frame to note."""
         return f"{self.name} in brief" if brief else self.name
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
-        """Its outcome; the record comes with `close`."""
+        """Take the outcome; the record is written by `close`."""
         assert transaction_id
         self.order.append(f"{self.name} {outcome}")
 
     def close(self) -> None:
-        """Its record is written."""
+        """Write the record, and clear its notes."""
         self.recorded = True
         for intent in self.intents:
             intent.strike_out()
@@ -66,13 +66,13 @@ class Read:
         self.order = order
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
-        """Its turn."""
+        """Take the outcome, in the read's place among the writes."""
         self.order.append(f"read {outcome}")
 
 
 @pytest.fixture
 def notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notes]:
-    """In the place of the sink, whose own notes are read only of processes that are dead."""
+    """Replace the sink, whose own notes can only be read for dead processes."""
     found = Notes()
     monkeypatch.setattr(journal, "_log", found)
     yield found
@@ -80,20 +80,20 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notes]:
 
 
 class Dialect:
-    """Stands for an engine's; the journal only holds it weakly."""
+    """Stand-in for an engine's dialect, to which the journal only has a weak reference."""
 
 
 DIALECT = Dialect()
 
 
 def begin() -> tuple[dict[Any, Any], journal.Transaction]:
-    """A connection's `info` and its journal."""
+    """Return a connection's `info` and its journal."""
     info: dict[Any, Any] = {}
     return info, journal.transaction_of(info, DIALECT)
 
 
 def write(transaction: journal.Transaction, name: str, order: list[str] | None = None) -> Write:
-    """A write in the innermost frame."""
+    """Add a write to the innermost frame, and return it."""
     found = Write(name)
     if order is not None:
         found.order = order
@@ -102,7 +102,7 @@ def write(transaction: journal.Transaction, name: str, order: list[str] | None =
 
 
 def test_a_commit_is_noted_until_every_record_is_written(notes: Notes) -> None:
-    """The writes of all frames in one note, which the last record strikes out."""
+    """The writes of all frames are in one note, which the last record clears."""
     info, transaction = begin()
     first = write(transaction, "first")
     transaction.savepoint("s")
@@ -121,7 +121,7 @@ def test_a_commit_is_noted_until_every_record_is_written(notes: Notes) -> None:
 
 
 def test_records_that_are_written_before_the_answer_leave_no_note(notes: Notes) -> None:
-    """Where every call has ended, the note goes with the answer; where one has not, with that."""
+    """If all records are written, the answer clears the note; otherwise the last record does."""
     info, transaction = begin()
     done, late = write(transaction, "done"), write(transaction, "late")
     done.recorded = True
@@ -140,7 +140,7 @@ def test_records_that_are_written_before_the_answer_leave_no_note(notes: Notes) 
 
 @pytest.mark.parametrize("writes", [0, 1])
 def test_a_commit_without_writes_notes_nothing(notes: Notes, writes: int) -> None:
-    """Nor does one that the database will turn into a rollback."""
+    """A COMMIT without writes, or one that the database turns into a rollback, has no note."""
     info, transaction = begin()
     transaction.poisoned = bool(writes)
     for _ in range(writes):
@@ -152,7 +152,7 @@ def test_a_commit_without_writes_notes_nothing(notes: Notes, writes: int) -> Non
 
 
 def test_a_read_intends_nothing(notes: Notes) -> None:
-    """It changed no row that a record could be missing of."""
+    """A read is not noted, since it changed no row whose record could be missing."""
     info, transaction = begin()
     transaction.follow(Read([]))
     journal.commits(info)
@@ -162,7 +162,7 @@ def test_a_read_intends_nothing(notes: Notes) -> None:
 
 @pytest.mark.parametrize("end", ["still open", "forget", "commit failed", "rolled back"])
 def test_a_commit_that_was_refused_leaves_no_note(notes: Notes, end: str) -> None:
-    """Whether the transaction goes on or not; the next COMMIT notes it anew."""
+    """A refused COMMIT clears its note, also if the transaction goes on; the next notes again."""
     info, transaction = begin()
     found = write(transaction, "write")
     journal.commits(info)
@@ -191,7 +191,7 @@ def test_a_commit_that_was_refused_leaves_no_note(notes: Notes, end: str) -> Non
 
 
 def test_two_commits_in_a_row_have_one_note(notes: Notes) -> None:
-    """The second takes the place of the first."""
+    """The note of a second COMMIT replaces that of the first."""
     info, transaction = begin()
     found = write(transaction, "write")
     journal.intend(info)
@@ -204,7 +204,7 @@ def test_two_commits_in_a_row_have_one_note(notes: Notes) -> None:
 def test_a_transaction_that_ended_elsewhere_keeps_its_note_until_its_records_are_written(
     notes: Notes,
 ) -> None:
-    """Its outcome is unknown, in the record as in the note."""
+    """The note stays until the records are written; both have the outcome `unknown`."""
     info, transaction = begin()
     found = write(transaction, "write")
     journal.commits(info)
@@ -215,7 +215,7 @@ def test_a_transaction_that_ended_elsewhere_keeps_its_note_until_its_records_are
 
 
 def test_a_write_that_no_commit_follows_is_noted_before_it(notes: Notes) -> None:
-    """All in one note; noted again, only the newer note counts."""
+    """All such writes are in one note; if they are noted again, only the newer note counts."""
     one: Any
     two: Any
     one, two = Write("one"), Write("two")
@@ -230,7 +230,7 @@ def test_a_write_that_no_commit_follows_is_noted_before_it(notes: Notes) -> None
 
 
 def test_no_write_and_no_room_make_no_note(notes: Notes) -> None:
-    """The writes go on without one."""
+    """Without writes, or without room, there is no note, and the writes continue."""
     journal.note([])
     assert notes.made == 0
     notes.full = True
@@ -246,7 +246,7 @@ def test_no_write_and_no_room_make_no_note(notes: Notes) -> None:
 
 
 def test_a_record_that_cannot_be_made_does_not_fail_the_commit(notes: Notes) -> None:
-    """What is noted then is nothing, and the outcome is told all the same."""
+    """If a frame cannot be made, nothing is noted, and the outcome is still recorded."""
     info, transaction = begin()
     found = write(transaction, "write")
 
@@ -273,7 +273,7 @@ def test_a_record_that_cannot_be_made_does_not_fail_the_commit(notes: Notes) -> 
     ],
 )
 def test_reads_keep_their_place_or_come_first(notes: Notes, outcome: str, order: list[str]) -> None:
-    """A read of what is undone is recorded while the log still takes the writes for done."""
+    """Reads keep their place at COMMIT; otherwise they are recorded before the undone writes."""
     assert notes.made == 0
     found: list[str] = []
     info, transaction = begin()
@@ -289,7 +289,7 @@ def test_reads_keep_their_place_or_come_first(notes: Notes, outcome: str, order:
 
 @pytest.mark.parametrize("name", ["s", "".join(("sa", "_1"))])
 def test_a_savepoint_begins_a_transaction_where_nothing_was_written_before(name: str) -> None:
-    """On SQLite its RELEASE commits then; names are compared by their text."""
+    """A savepoint begins the transaction if nothing was written before; names compare as text."""
     _, transaction = begin()
     same = "".join(name)
     assert not transaction.begins_with(same)
@@ -310,7 +310,7 @@ def test_a_savepoint_begins_a_transaction_where_nothing_was_written_before(name:
 @pytest.mark.parametrize("end", ["release", "rollback_to"])
 @pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
 def test_savepoints_are_known_by_the_text_of_their_names(end: str, first: str, second: str) -> None:
-    """In whatever order they sort; the one named ends, and with it those inside."""
+    """The named savepoint ends, with those inside it, in whatever order their names sort."""
     info, transaction = begin()
     names = [f"{name}_savepoint" for name in (first, second)]
     transaction.savepoint(names[0])

@@ -119,7 +119,7 @@ def test_what_was_never_sent_poisons_no_transaction(
 async def test_what_asyncpg_refuses_poisons_no_transaction(
     postgres_database: str, log: Log
 ) -> None:
-    """It checks types itself; refusals of the server are different."""
+    """asyncpg checks types itself, which poisons no transaction; refusals of the server do."""
     engine = create_async_engine(postgres_database.replace("+psycopg", "+asyncpg"))
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
@@ -227,25 +227,3 @@ def test_an_awaited_call_shows_the_coroutine(tmp_path: Any, log: Log) -> None:
     (error,) = log.records("error_logs")
     assert error["context"]["called_from"].endswith("refuse_in_a_coroutine")
     assert "in refuse_in_a_coroutine" in error["error_details"]["stack_trace"]
-
-
-@pytest.mark.parametrize("rows", [1, 2, 20])
-def test_an_exception_is_one_error_however_many_rows_failed_with_it(
-    people: sa.Engine, log: Log, rows: int
-) -> None:
-    """Which row caused it is unknown if there are several, so the error names none."""
-    ids = range(1, rows + 1)
-    with people.begin() as connection:
-        connection.execute(sa.insert(Note), [{"id": number, "body": "there"} for number in ids])
-    with Session(people) as session:
-        session.add_all([Note(id=number, body="again") for number in ids])
-        with pytest.raises(sa.exc.IntegrityError):
-            session.commit()
-    (error,) = log.records("error_logs")
-    failed = [one for one in log.records() if one["operation_details"]["outcome"] == "failed"]
-    assert len(failed) == rows
-    assert error["context"]["operation_id"] == failed[0]["operation_details"]["operation_id"]
-    assert (error["context"]["lead_data"] is None) == (rows > 1)
-    messages = {record["operation_details"]["error_message"] for record in failed}
-    assert len(messages) == 1
-    assert None not in messages

@@ -146,7 +146,7 @@ def test_cascades_are_records_of_their_own(people: sa.Engine, log: Log) -> None:
 
 
 def test_merge_is_what_it_writes(people: sa.Engine, log: Log) -> None:
-    """Its SELECT is internal."""
+    """`merge` is recorded as its write; its SELECT is internal."""
     fill(people, log, "a")
     with Session(people) as session:
         session.merge(Person(id=1, score=3))
@@ -342,7 +342,7 @@ def test_sql_as_text(people: sa.Engine, log: Log) -> None:
 
 
 def test_a_cte_that_writes_is_a_write(postgres_database: str, log: Log) -> None:
-    """It starts like a SELECT."""
+    """A CTE that writes is recorded as a write, though it starts like a SELECT."""
     engine = sa.create_engine(postgres_database)
     Base.metadata.create_all(engine)
     handle = leadlog.capture(engine, Person, Note)
@@ -389,7 +389,7 @@ def test_reads_count_rows_as_they_are_fetched(people: sa.Engine, log: Log) -> No
 
 
 def test_a_result_that_is_dropped_ends_its_read(people: sa.Engine, log: Log) -> None:
-    """It was never closed."""
+    """Dropping a result without closing it ends its read."""
     fill(people, log, *"abc")
     with Session(people) as session:
         result = session.execute(sa.select(PEOPLE))

@@ -295,7 +295,7 @@ def test_a_value_that_changes_later_is_logged_as_it_was_written(
 
 
 def test_json_null_is_null(engine: sa.Engine, log: Log) -> None:
-    """It is not the text of a Python object."""
+    """JSON null is recorded as null, not as the text of a Python object."""
     with Session(engine) as session:
         session.add(Thing(id=1, data=sa.JSON.NULL))
         session.commit()
@@ -367,7 +367,7 @@ def in_new_york(postgres_database: str, log: Log) -> Iterator[sa.Engine]:
 def test_a_time_without_a_zone_is_the_instant_that_the_table_has(
     in_new_york: sa.Engine, log: Log
 ) -> None:
-    """It is in the session's time zone, which may change; and vice versa."""
+    """Times without a zone, and columns without one, use the session's current time zone."""
     moment = dt.datetime(2026, 3, 1, 10)
     for zone in ("America/New_York", "Asia/Tokyo"):
         with Session(in_new_york) as session:
@@ -408,7 +408,7 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def test_asyncpg_takes_a_time_without_a_zone_for_the_processs(
     postgres_database: str, log: Log
 ) -> None:
-    """It converts before sending, so the session's time zone does not matter."""
+    """asyncpg converts a time without a zone itself, so the session's zone does not matter."""
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
     engine = create_async_engine(postgres_database.replace("psycopg", "asyncpg"))

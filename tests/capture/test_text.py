@@ -100,7 +100,7 @@ def test_a_write_in_text_has_the_operation_that_it_is(
 
 @pytest.mark.parametrize(("dialect", "text"), READS)
 def test_a_read_in_text_is_a_read(dialect: str, text: str) -> None:
-    """Also if rows are sent elsewhere, and if a comment or literal looks like a write."""
+    """A read is a read, even if it exports rows or if a comment or literal looks like a write."""
     assert told(text, dialect) == [("read", False)]
     assert told(text, dialect, "people") == []
     assert not sql.writes(text)

@@ -25,7 +25,7 @@ def there(engine: sa.Engine, kind: type[Base] = Person) -> int:
 
 
 def test_a_released_savepoint_is_not_committed(people: sa.Engine, log: Log) -> None:
-    """It waits for the enclosing transaction."""
+    """The outcome of a released savepoint waits for the enclosing transaction."""
     with Session(people) as session:
         session.add(Person(email="a"))
         session.flush()
@@ -140,7 +140,7 @@ def test_with_autocommit_rollback_undoes_nothing(
 def test_with_autocommit_a_failing_flush_may_have_written(
     autocommit: sa.Engine, people: sa.Engine, log: Log
 ) -> None:
-    """It is unknown which rows were: unknown, not failed. A single object is failed."""
+    """With several rows it is unknown which were written: `unknown`; a single one is `failed`."""
     with Session(autocommit) as session:
         session.add(Person(id=1, email="a"))
         session.commit()

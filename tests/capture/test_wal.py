@@ -168,7 +168,7 @@ def by_transaction(
 
 
 def _paired(changes: list[list[RowChange]], records: list[list[Mapping[str, Any]]]) -> list[str]:
-    """The fewest disagreements: what is unsure may stand for the next transaction, or for none."""
+    """Return the fewest disagreements; uncertain records may match the next transaction or none."""
     if not changes:
         return [f"not committed: {one}" for one in records if not _is_unsure(one)]
     first = records[0] if records else []

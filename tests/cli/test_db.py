@@ -72,7 +72,7 @@ def test_a_postgresql_store_is_upgraded_when_one_says_so(run, postgres_database)
 
 
 def test_stats_shows_the_numbers(run, filled):
-    """As text and as JSON."""
+    """`stats` shows the numbers as text and as JSON."""
     assert answer(run, "stats")["total_leads"] == 2
     assert "total leads" in run("db", "stats").stdout
 

@@ -16,7 +16,7 @@ def test_all_is_well_in_a_new_project(run):
 
 
 def test_something_wrong_exits_with_one_and_says_what_to_do(run, tmp_path):
-    """For cron and readiness probes the code is enough; people get the remedy."""
+    """A fault gives exit code 1, for cron and probes, and a remedy, for people."""
     missing = tmp_path / "nowhere.db"
     result = run("health", "--only", "database", "--database", str(missing))
     assert result.exit_code == 1

@@ -87,7 +87,7 @@ def test_a_label_is_given_once(run, failing):
 
 
 def test_once_on_a_quiet_log(run, tmp_path):
-    """Nothing is wrong with nothing."""
+    """`--once` on an empty log finds nothing wrong."""
     result = run("monitor", "--once", "--no-checks")
     assert (result.exit_code, result.stdout) == (0, "Nothing is wrong (0 new events).\n")
 

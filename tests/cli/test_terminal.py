@@ -228,7 +228,7 @@ def test_a_table_fits_the_terminal(monkeypatch, width):
 
 @pytest.mark.parametrize(("term", "wanted"), [("xterm", True), ("dumb", False)])
 def test_a_dumb_terminal_gets_no_progress_bar(monkeypatch, term, wanted):
-    """It could not draw over it."""
+    """A dumb terminal, which cannot redraw a line, gets no progress bar."""
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert terminal.shows_progress() is wanted

@@ -36,7 +36,7 @@ LAUNCH = (
     "os.execvp(sys.argv[1], sys.argv[1:])"
 )
 TOP = (sys.executable, "-m", "leadlog", "top")
-# Job control is the shell's: without one there is nobody to stop for.
+# Job control belongs to the shell: without one, stopping makes no sense.
 SHELL = """
 set -m
 "$@"

@@ -1,10 +1,10 @@
-"""Run what reads the clock on other dates than today's, by Debian's libfaketime.
+"""Run the tests that read the clock on dates other than today's, with Debian's libfaketime.
 
-`make test-clocks` runs it. What passes today has to pass tomorrow, so a test that fixes a date
-without fixing the file's time, or "now", fails here first. Exits with 1 where a test failed.
+`make test-clocks` runs it. A test that passes today must pass tomorrow; one that fixes a date
+without fixing the file's time, or "now", fails here first. Exits with 1 if a test failed.
 
-PostgreSQL is left out: its server runs as another user, who may not read what libfaketime shares
-among the processes of this one.
+PostgreSQL is left out: its server runs as another user, who may not read the memory that
+libfaketime shares among the processes of this user.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIFT = Path(__file__).with_name("shift.c")
-# What deals with days, file times and "now"; `--everything` runs the rest as well.
+# The tests of days, file times and "now"; `--everything` runs the others, too.
 READERS = (
     *("tests/alerting", "tests/analytics", "tests/archive", "tests/erasure", "tests/figures"),
     *("tests/health", "tests/pipeline", "tests/reading", "tests/sinks", "tests/watching"),
     *("tests/cli/test_archive.py", "tests/cli/test_erase.py", "tests/cli/test_history.py"),
     *("tests/cli/test_questions.py", "tests/cli/test_summary.py", "tests/cli/test_trends.py"),
 )
-# Of these, what takes half of the time and has hardly to do with days; `--quick` leaves it out.
+# These take half of the time and hardly depend on dates; `--quick` leaves them out.
 LONG = (
     "tests/archive/test_broken_parts.py",
     "tests/archive/test_merge.py",
@@ -36,7 +36,7 @@ LONG = (
     "tests/reading/test_poison.py",
     "tests/reading/test_query.py",
 )
-# Midnight comes while the first tests run: workers need some seconds to start.
+# Midnight falls into the first tests: workers need some seconds to start.
 UNTIL_MIDNIGHT = timedelta(seconds=12)
 
 
@@ -62,7 +62,7 @@ SHIFTS: dict[str, Callable[[datetime], datetime]] = {
 
 
 def libraries(folder: Path) -> list[str]:
-    """Return what is to be preloaded; what libfaketime leaves is compiled into the folder."""
+    """Return the libraries to preload; compile the one that completes libfaketime into a folder."""
     faketime = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not faketime:
         sys.exit("libfaketime is not installed: apt-get install libfaketime")
@@ -76,7 +76,7 @@ def libraries(folder: Path) -> list[str]:
 
 
 def environment(preloaded: list[str], shift: timedelta) -> dict[str, str]:
-    """Return the variables under which a process and its children live so much later."""
+    """Return the environment that shifts the clock of a process and its children."""
     seconds = int(shift.total_seconds())
     return {
         **os.environ,
@@ -84,7 +84,7 @@ def environment(preloaded: list[str], shift: timedelta) -> dict[str, str]:
         # An offset: a start time would begin anew in each child.
         "FAKETIME": f"+{seconds}",
         "CLOCK_SHIFT": str(seconds),
-        # Waiting, and what psutil says of processes, stays as it is.
+        # Waits, and the times that psutil reports for processes, stay real.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
 
@@ -93,7 +93,7 @@ def run(name: str, preloaded: list[str], arguments: argparse.Namespace) -> int:
     """Run the tests on one date; return pytest's exit code."""
     now = datetime.now(UTC)
     shift = SHIFTS[name](now) - now
-    # How a process is killed does not depend on the date, and takes most of the time.
+    # The tests with kills do not depend on the date, and take most of the time.
     tests = arguments.tests or ([] if arguments.everything else [*READERS, "--ignore-glob=*kill*"])
     if arguments.quick:
         tests = [*(one for one in tests if one not in LONG), *(f"--ignore={one}" for one in LONG)]
@@ -103,7 +103,7 @@ def run(name: str, preloaded: list[str], arguments: argparse.Namespace) -> int:
     print(f"== {name}: {now + shift:%Y-%m-%d %H:%M:%S} UTC", flush=True)
     with ExitStack() as cleanup:
         process = subprocess.Popen(command, cwd=ROOT, env=environment(preloaded, shift))
-        # The first process owns what its children share, and leaves it behind if it is killed.
+        # The first process owns the shared memory of its children, and leaves it behind if killed.
         for left in (f"faketime_shm_{process.pid}", f"sem.faketime_sem_{process.pid}"):
             cleanup.callback((Path("/dev/shm") / left).unlink, missing_ok=True)
         return process.wait()

@@ -1,11 +1,11 @@
-/* What libfaketime 0.9 leaves out or gets wrong with a glibc of 2.33 or newer.
+/* The parts that libfaketime 0.9 omits or gets wrong with glibc 2.33 or newer.
  *
- * File times: the kernel stamps files by the real clock, and libfaketime translates the calls of an
- * older glibc only, so a file just written would be as old as the shift. What is read is moved by
- * CLOCK_SHIFT seconds, what is set is moved back, and "now" is left to the kernel.
+ * File times: the kernel stamps files by the real clock, and libfaketime translates only the calls of
+ * an older glibc, so a file just written would appear as old as the shift. Times that are read are
+ * moved by CLOCK_SHIFT seconds, times that are set are moved back, and "now" is left to the kernel.
  *
- * Sleeping until a time of the monotonic clock, as Python does, which libfaketime takes for a time
- * of the shifted one even if it is told to leave that clock alone.
+ * Sleeping until a time of the monotonic clock, as Python does: libfaketime treats it as a time
+ * of the shifted clock, even if it is configured to leave the monotonic clock alone.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -92,7 +92,7 @@ def test_a_kill_leaves_the_old_content_and_a_draft_that_is_known_as_one(file):
 
 @pytest.mark.parametrize("writer", [replacing, output_file])
 def test_an_error_names_the_file_and_not_its_draft(tmp_path, writer):
-    """For example if the folder is missing."""
+    """The error, such as for a missing folder, names the file and not its draft."""
     with pytest.raises(FileNotFoundError) as raised, writer(tmp_path / "gone" / "report.html"):
         pass
     assert raised.value.filename == str(tmp_path / "gone" / "report.html")

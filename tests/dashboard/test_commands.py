@@ -1,8 +1,8 @@
-"""What a view shows, and what the commands find that it names: the same events, the same figures.
+"""A view and the commands that it names show the same events and the same figures.
 
-The log has what makes them differ most easily: outcomes and durations that nobody knows, records
-that were recovered much later, sampled ones, texts with quotes and of any length, a file that is
-compressed and another with a damaged line, and an hour without anything.
+The log has everything that could make them differ: unknown outcomes and durations, records that
+were recovered much later, sampled ones, texts with quotes and of any length, a compressed file,
+another with a damaged line, and an hour without events.
 """
 
 import os
@@ -103,7 +103,7 @@ def an_error(at: int, pick: Pick) -> dict[str, Any]:
 
 
 def another(at: int, pick: Pick) -> dict[str, Any]:
-    """A measurement, a sync, a migration, or what an application told."""
+    """Return a measurement, a sync, a migration, or an event of the application."""
     success = pick((True, False, None))
     log_type = pick([*FOLDERS][2:])
     made = record(log_type, at, pick)
@@ -245,7 +245,7 @@ def ids(found: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("period", [WHOLE, PARTS, EMPTY], ids=["whole", "parts", "empty"])
 def test_jq_finds_the_events_of_every_filter(ask, jq, period):
-    """As many as the page counts, and the very same ones."""
+    """The jq line of every filter finds exactly the events that the page counts and lists."""
     nothing = []
     for text in FILTERS if period is not EMPTY else ("", "failed:yes"):
         told = ask("explore", **period, f=text)
@@ -301,7 +301,7 @@ def test_every_value_of_a_facet_is_counted_and_found(ask, jq):
 
 
 def meant(events: list[dict[str, Any]]) -> float:
-    """How many events some stand for, where some were sampled."""
+    """Return the number of events that some represent, with sampled ones weighted."""
     return sum(1 / one.get("sample_rate", 1) for one in events)
 
 

@@ -1,4 +1,4 @@
-"""The model of the log: pages, report and `top` show what is in the files."""
+"""The model of the log: pages, report and `top` agree with the files."""
 
 import asyncio
 from collections import Counter
@@ -186,7 +186,7 @@ def test_error_groups_are_by_cause_with_their_first_and_last_time(log, root):
 
 
 def test_runs_say_what_was_expected_and_how_far_each_destination_is_behind(log, root):
-    """Where a model of durations stands, and where something was shipped; nothing elsewhere."""
+    """Runs have an expected duration if there is a model, and shipping lags if logs are shipped."""
     period = window("2026-11-09", "2026-11-10", now=NOW)
     before = runs(log, period)
     assert {run.expected_ms for run in before.runs} == {None}
@@ -194,15 +194,18 @@ def test_runs_say_what_was_expected_and_how_far_each_destination_is_behind(log, 
     duration_model(root / "models" / "duration", 90_000.0)
     with Shipments(root, "elk") as shipments:
         shipments.put(target="https://elk.example", error="refused")
+        lost = [("too large", None, None, 3), ("gone", 1, 9, None)]
+        shipments.commit({}, at_us=NOW, dropped=lost)
     after = runs(log, period)
     assert {round(run.expected_ms or 0) for run in after.runs} == {90_000}
     (one,) = after.shipping
     assert (one.name, one.target, one.error) == ("elk", "https://elk.example", "refused")
+    assert (one.refused, one.dropped) == (0, {"too large": 3, "gone": None})
     assert one.files == sum(1 for file in log_files(root) if not file.archived)
     assert one.seconds == (NOW - parse("2026-11-01T00:00:00Z")) / 1e6
     (root / ".shipping" / "elk.sqlite3").write_bytes(b"not a database, whatever its name says")
     (one,) = runs(log, period).shipping
-    assert one.seconds is None
+    assert (one.seconds, one.dropped) == (None, None)
     assert "leadlog ship forget elk" in (one.error or "")
 
 

@@ -122,7 +122,7 @@ def test_no_redirect_goes_where_a_path_says(served, path):
     ],
 )
 def test_another_site_s_page_cannot_even_ask(served, lines):
-    """Another port of this machine is the same site for a cookie, and is refused all the same."""
+    """A page on another port, the same site for a cookie, is refused like any other site."""
     assert served.ask("/api/now", *lines)[0] == 403
 
 
@@ -142,7 +142,7 @@ CHANGE = orjson.dumps({"fingerprint": "x", "word": "resolved"})
     ],
 )
 def test_no_other_site_s_form_changes_anything(root, served, path, lines):
-    """Neither its origin nor the lack of one gets through, even with the cookie."""
+    """A form of another site is refused, with or without an origin, even with the cookie."""
     status, _, _ = served.ask(
         path, *lines, "Content-Type: application/json", method="POST", body=CHANGE
     )
@@ -328,7 +328,7 @@ def test_a_view_that_cannot_be_understood_says_why(served):
 
 
 def test_all_views_tell_of_a_hostile_log(served):
-    """As data, never as an error."""
+    """Views of a hostile log return its texts as data, never as an error."""
     for name in ("now", "explore", "heatmap", "errors", "runs", "quality", "alerts", "questions"):
         served.json(f"/api/{name}?since=1h")
 

@@ -1,4 +1,4 @@
-"""What the tests of pages share: the files that a page shows, and commands run as a user does."""
+"""Fixtures for the tests of pages: the files shown by a page, and commands run as by a user."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The page on workers: a real Celery worker with processes of its own takes the page's tasks."""
+"""The page on workers: a real Celery worker with several processes runs the page's tasks."""
 
 import json
 import signal

@@ -60,7 +60,7 @@ def test_a_database_keeps_the_errors(files_of: Callable[[str], None], run: Run) 
 
 
 def test_each_sink_takes_less_than_eighty_lines() -> None:
-    """As the contract promises."""
+    """Each sink of the page has less than eighty lines, as the contract promises."""
     text = (HOW_TO / "sinks.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```py\n# (\w+_sink.py)\n(.*?)```", text, re.DOTALL)
     assert {name for name, _ in blocks} == {"syslog_sink.py", "sqlite_sink.py"}

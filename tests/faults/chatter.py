@@ -1,8 +1,8 @@
-"""One of several processes that log small events until they are told to stop.
+"""One of several processes that log small events until they are asked to stop.
 
     chatter.py DIRECTORY NAME
 
-Prints how many it logged.
+Prints the number of logged events.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Logs of operations as written by writers, with planted changes and a fixed clock."""
+"""Logs of operations as leadlog writes them, with planted changes and a fixed clock."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def context(tmp_path: Path) -> Callable[..., ProbeContext]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, Iterable[tuple[int, dict[str, Any]]]], None]:
-    """Write events, (microseconds since 1970, more keys), into a category's files by day."""
+    """Write events, given as (microseconds since 1970, keys), to a category's files by day."""
 
     def write_to(category: str, events: Iterable[tuple[int, dict[str, Any]]]) -> None:
         days: defaultdict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)

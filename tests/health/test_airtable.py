@@ -34,7 +34,7 @@ def look(airtable, context):
 
 
 def test_a_token_that_may_write_is_well(look, airtable):
-    """It answers, with its latency, and two requests are enough."""
+    """The checks report the latency and need only two requests."""
     health = look()
     assert {one.name: one.state for one in health.checks} == {
         "airtable": "ok",
@@ -70,7 +70,7 @@ def test_a_server_error_is_critical_and_not_repeated(look, airtable):
 
 
 def test_a_connection_that_is_closed_is_critical(look, airtable):
-    """Nothing is raised, and the other checks continue."""
+    """A closed connection is critical; nothing is raised, and the other checks continue."""
     airtable.fail("close", times=None)
     health = look()
     assert health["airtable"].state == "critical"

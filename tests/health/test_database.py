@@ -40,7 +40,7 @@ def test_a_sound_store_is_well(store, context):
     url = str(store.url.render_as_string(hide_password=False))
     health = check(PROBES, context=context(database=url, clock=lambda: now_us() - DAY))
     if store.url.get_backend_name() == "postgresql":
-        assert health["database_clock"].state == "warning"  # our clock is a day behind
+        assert health["database_clock"].state == "warning"  # this machine's clock is a day behind
     health = check(["database", "migrations"], context=context(database=url, clock=now_us))
     assert health.ok, health
     assert health["database"].latency_ms > 0
@@ -50,7 +50,7 @@ def test_a_sound_store_is_well(store, context):
 
 
 def test_an_open_store_can_be_given(store, context):
-    """Its own pool is used, so an in-memory database can be checked too."""
+    """The pool of an open store is used, so an in-memory database can be checked, too."""
     health = check(["database"], context=context(database=store, deep=True))
     assert health["database"].state == "ok"
     assert health["database_integrity"].state == "ok"

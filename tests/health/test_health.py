@@ -1,4 +1,4 @@
-"""`check` runs all checks concurrently, each limited in time, and never raises."""
+"""`check` runs all checks concurrently, each with a timeout, and never raises."""
 
 from __future__ import annotations
 
@@ -193,6 +193,6 @@ def test_the_names_are_those_exported():
     ],
 )
 def test_a_value_is_judged_by_its_limits(value, below, state, threshold):
-    """A limit that is reached counts as passed; of two limits the critical one wins."""
+    """A value at its limit counts as beyond it; of two limits the critical one wins."""
     found = judge("x", value, warning=10, critical=20, below=below)
     assert (found.state, found.threshold) == (state, threshold)

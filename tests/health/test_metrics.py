@@ -37,9 +37,9 @@ NAMES = {
     "leadlog_syncs": {"sync_type", "success"},
     "leadlog_user_errors": set(),
 }
-"""The contract: a name that is taken away or changed breaks somebody's dashboard."""
+"""The contract: removing or changing a name breaks users' dashboards."""
 SHIPPING = {"leadlog_ship_lag_seconds"}
-"""There where the log is shipped; tests/shipping holds them."""
+"""Metrics that exist only if the log is shipped; checked in tests/shipping."""
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_the_figures_are_those_of_the_log(figures):
 
 
 def test_names_and_labels_stay(figures):
-    """Each metric is in the contract, and each of the contract exists."""
+    """Each metric is in the contract, and each one in the contract exists."""
     found = {}
     for family in text_string_to_metric_families(text(figures)):
         labels = found.setdefault(family.name, set())
@@ -139,7 +139,7 @@ def test_sampled_events_count_for_all_they_stand_for():
 
 
 def test_thousands_of_names_make_no_thousands_of_series():
-    """Beyond 200 names, the rest share one."""
+    """Beyond 200 names, further ones share a series."""
     counts = EventCounts()
     for number in range(5000):
         counts.add(

@@ -15,7 +15,7 @@ Logged = Callable[..., list[dict[str, Any]]]
 
 
 def spin(seconds: float) -> None:
-    """Use CPU for some time."""
+    """Use the CPU for a given time."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass

@@ -1,4 +1,4 @@
-"""What the tests of instrumented applications share: a real server, a database, and a request."""
+"""Fixtures for the tests of instrumented applications: a real server, a database, and a request."""
 
 import contextlib
 import socket
@@ -20,12 +20,12 @@ Serve = Callable[..., httpx.Client]
 
 @pytest.fixture(autouse=True)
 def released(captures_end: None) -> None:
-    """End every capture with its test."""
+    """Release every capture at the end of its test."""
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    """A database of files with three deals, which threads of a server may use."""
+    """Provide a database file with three deals, which threads of a server may use."""
     engine = sa.create_engine(f"sqlite:///{tmp_path}/deals.db")
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
@@ -36,7 +36,7 @@ def engine(tmp_path: Path) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serve an ASGI application by uvicorn, on loopback, and give a client of it."""
+    """Serve an ASGI application with uvicorn on loopback; yield a client of it."""
     with contextlib.ExitStack() as stack:
 
         def start(app: Any, **options: Any) -> httpx.Client:
@@ -65,7 +65,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def requests(logged: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
-    """Read the records of requests, tasks and commands, once there are so many."""
+    """Return the records of requests, tasks and commands; wait until there are enough."""
 
     def read(count: int = 1) -> list[dict[str, Any]]:
         deadline = time.monotonic() + 20

@@ -30,7 +30,7 @@ PARENT = "b7ad6b7169203331"
 
 
 def application(engine: sa.Engine) -> FastAPI:
-    """A small application with what applications have."""
+    """Return a small application with routes, streams, tasks and errors."""
     app = FastAPI()
     router = APIRouter(prefix="/v1")
 
@@ -91,7 +91,7 @@ def application(engine: sa.Engine) -> FastAPI:
 def test_a_request_is_one_record_and_all_inside_is_its_session(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """Route template, status and duration; the change, its user and the caller's trace belong."""
+    """The record has route template, status and duration; the change has its session and trace."""
     app = application(engine)
     leadlog.instrument(app, engine, Base, response_header="x-session-id", operations="update")
     answer = serve(app).patch(
@@ -124,7 +124,7 @@ def test_a_request_is_one_record_and_all_inside_is_its_session(
 def test_an_unhandled_error_is_one_record_with_the_applications_frames_first(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """The caller gets its 500; the error says which line of which file of ours it was."""
+    """The caller gets status 500; the error names the file and line of the application."""
     app = application(engine)
     leadlog.instrument(app, engine, Base)
     assert serve(app).get("/api/v1/boom").status_code == 500
@@ -149,7 +149,7 @@ def test_an_unhandled_error_is_one_record_with_the_applications_frames_first(
 def test_an_error_of_the_database_is_recorded_once(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """A unique violation that nothing handles: one error, of the operation, and one request."""
+    """An unhandled unique violation gives one error, that of the operation, and one request."""
     app = application(engine)
     leadlog.instrument(app, engine, Base)
     assert serve(app).patch("/api/v1/deals/3", params={"title": "deal 1"}).status_code == 500
@@ -164,7 +164,7 @@ def test_an_error_of_the_database_is_recorded_once(
 def test_what_a_column_holds_that_is_excluded_is_in_no_request(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """The database quotes the value in its message; neither error nor request repeat it."""
+    """Neither error nor request contains an excluded value that the database quotes."""
     app = application(engine)
     with engine.begin() as connection:
         connection.execute(sa.insert(Deal), {"title": "Zq7 secret", "cents": 1})
@@ -179,7 +179,7 @@ def test_what_a_column_holds_that_is_excluded_is_in_no_request(
 def test_refused_requests_and_unknown_routes_are_no_errors(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """404 is a warning, once with the route's template and once without a route."""
+    """404 is a warning, with the route's template if there is one, otherwise without."""
     app = application(engine)
     leadlog.instrument(app, engine, Base)
     client = serve(app)
@@ -197,7 +197,7 @@ def test_refused_requests_and_unknown_routes_are_no_errors(
 def test_streams_background_tasks_and_websockets_belong_to_their_request(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """Each part of a stream, a task after the response and a WebSocket log in the session."""
+    """Parts of a stream, background tasks and WebSockets log in their request's session."""
     app = application(engine)
     leadlog.instrument(app, engine, Base)
     client = serve(app)
@@ -214,7 +214,7 @@ def test_streams_background_tasks_and_websockets_belong_to_their_request(
 def test_a_websocket_is_one_record(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """Its messages pass, and its close code is the status."""
+    """A WebSocket is one record, whose status is the close code; its messages pass unchanged."""
     app = application(engine)
     leadlog.instrument(app, engine, Base)
     address = str(serve(app).base_url.join("/echo/blue")).replace("http", "ws", 1)
@@ -237,7 +237,7 @@ def test_a_websocket_is_one_record(
 def test_a_client_that_leaves_cancels_its_request(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """An endless response ends with its reader: cancelled, which is not an error."""
+    """An endless response ends when its client leaves: cancelled, which is not an error."""
     app = application(engine)
     leadlog.instrument(app, engine, Base)
     with serve(app).stream("GET", "/api/v1/endless") as response:
@@ -249,7 +249,7 @@ def test_a_client_that_leaves_cancels_its_request(
 
 
 def test_lifespan_and_middleware_go_on_as_before(serve: Serve, requests: Logged) -> None:
-    """Start and stop run once; a middleware that is added afterwards runs inside the record."""
+    """Startup and shutdown run once; a middleware added later runs inside the record."""
     seen: list[str] = []
 
     @contextlib.asynccontextmanager
@@ -272,7 +272,7 @@ def test_lifespan_and_middleware_go_on_as_before(serve: Serve, requests: Logged)
 
 
 def test_a_start_that_fails_is_an_error(logged: Logged) -> None:
-    """What two workers do at once that only one may, for example: class, message and line."""
+    """A failed startup is one error with class, message and line of the application."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -296,7 +296,7 @@ def test_a_start_that_fails_is_an_error(logged: Logged) -> None:
 
 
 def test_an_application_without_a_lifespan_has_not_failed(serve: Serve, logged: Logged) -> None:
-    """ASGI lets it raise, and the server goes on."""
+    """An application may raise for `lifespan`, as ASGI allows; that is not recorded as an error."""
 
     async def bare(scope: Any, _receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -310,7 +310,7 @@ def test_an_application_without_a_lifespan_has_not_failed(serve: Serve, logged: 
 
 
 def test_a_plain_route_in_fastapi_has_its_template(serve: Serve, requests: Logged) -> None:
-    """FastAPI names only its own routes in the scope: neither /docs nor what Starlette adds."""
+    """Plain Starlette routes, such as /docs, have a template, though FastAPI does not name them."""
     app = FastAPI()
     app.add_route("/plain/{name}", lambda _request: PlainTextResponse("hello"))
     leadlog.instrument(app)
@@ -323,7 +323,7 @@ def test_a_plain_route_in_fastapi_has_its_template(serve: Serve, requests: Logge
 def test_mounted_applications_are_recorded_once_with_their_whole_route(
     serve: Serve, requests: Logged
 ) -> None:
-    """Mounts with parameters of their own, in Starlette and FastAPI, both of them recorded."""
+    """Mounted applications, with parameters of the mount, are one record with the whole route."""
     inner = FastAPI()
 
     @inner.get("/items/{item}")
@@ -348,7 +348,7 @@ def test_mounted_applications_are_recorded_once_with_their_whole_route(
 def test_ignored_paths_are_not_recorded_and_release_ends_it(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """`ignore` takes patterns; after `release` nothing of the application is recorded."""
+    """Paths that match `ignore` are not recorded; after `release` no request is."""
     app = application(engine)
     instrumented = leadlog.instrument(app, engine, Base, ignore=["/api/v1/str*", "/health"])
     client = serve(app)
@@ -365,7 +365,7 @@ def test_ignored_paths_are_not_recorded_and_release_ends_it(
 
 
 def test_any_asgi_application_can_be_wrapped(serve: Serve, requests: Logged) -> None:
-    """Without a framework there is no route, and a response that never comes is a failure."""
+    """Without a framework the route is null, and a missing response is a failure."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] == "/":
@@ -386,7 +386,7 @@ def test_any_asgi_application_can_be_wrapped(serve: Serve, requests: Logged) -> 
     "header", ["", "00-xyz", f"00-{'0' * 32}-{PARENT}-01", f"ff-{TRACE}-{PARENT}-01"]
 )
 def test_a_bad_traceparent_begins_a_new_trace(header: str, serve: Serve, requests: Logged) -> None:
-    """As the standard says: what does not follow it is ignored."""
+    """A traceparent that does not follow the standard is ignored, as the standard requires."""
     app = FastAPI()
     leadlog.instrument(app)
     serve(app).get("/", headers={"traceparent": header})
@@ -397,7 +397,7 @@ def test_a_bad_traceparent_begins_a_new_trace(header: str, serve: Serve, request
 
 
 def test_what_cannot_be_instrumented_is_told_with_the_remedy() -> None:
-    """Neither an unknown application nor an unknown option gets in."""
+    """An unknown application or option is refused with an error that names the remedy."""
     with pytest.raises(TypeError, match=r"cannot instrument 3; .*instrument_asgi"):
         leadlog.instrument(3)
     with pytest.raises(TypeError, match=r"no option 'ignor'; did you mean 'ignore'\?"):
@@ -407,7 +407,7 @@ def test_what_cannot_be_instrumented_is_told_with_the_remedy() -> None:
 def test_requests_at_the_same_time_do_not_mix(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """Twenty at a time, in the thread pool and the event loop: each change has its own session."""
+    """Each change of twenty concurrent requests, in threads or the loop, has its own session."""
     from concurrent.futures import ThreadPoolExecutor
 
     app = application(engine)

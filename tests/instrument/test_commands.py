@@ -1,4 +1,4 @@
-"""click and Typer commands, called by their own runners."""
+"""Instrumented click and Typer commands, called by their own runners."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ Logged = Callable[..., list[dict[str, Any]]]
 
 
 def group(engine: sa.Engine) -> click.Group:
-    """A group of commands, with a group in it."""
+    """Return a group of commands that contains another group."""
 
     @click.group(invoke_without_command=True)
     @click.pass_context
@@ -58,7 +58,7 @@ def group(engine: sa.Engine) -> click.Group:
 def test_a_command_is_one_record_with_its_changes(
     engine: sa.Engine, requests: Logged, logged: Logged
 ) -> None:
-    """Its path with the groups it is in; not the groups on the way."""
+    """A command is one record under its path with groups; the groups have none."""
     shop = group(engine)
     leadlog.instrument(shop, engine, Base, operations="update")
     done = CliRunner().invoke(shop, ["deals", "rename", "sold"])
@@ -89,7 +89,7 @@ def test_the_exit_code_is_the_status(
     requests: Logged,
     logged: Logged,
 ) -> None:
-    """Whatever way a command ends, click does what it does without us; only a bug is an error."""
+    """However a command ends, click behaves as without leadlog; only a bug is an error."""
     shop, (code, outcome, errors) = group(engine), expected
     leadlog.instrument_click(shop)
     assert CliRunner().invoke(shop, ["deals", "end", "--how", how]).exit_code == code
@@ -100,7 +100,7 @@ def test_the_exit_code_is_the_status(
 
 
 def test_a_group_that_is_called_alone_is_a_command(engine: sa.Engine, requests: Logged) -> None:
-    """And after `release` nothing of it is recorded any more."""
+    """A group called without a subcommand is one record; after `release` it has none."""
     shop = group(engine)
     instrumented = leadlog.instrument(shop)
     assert CliRunner().invoke(shop, []).output == "open\n"
@@ -113,7 +113,7 @@ def test_a_group_that_is_called_alone_is_a_command(engine: sa.Engine, requests: 
 
 
 def test_typer_commands_are_recorded(requests: Logged, logged: Logged) -> None:
-    """With parameters from annotations, in groups, and with their exit codes."""
+    """Typer commands in groups, with annotated parameters, are recorded with their exit codes."""
     app, deals = typer.Typer(), typer.Typer()
     app.add_typer(deals, name="deals")
 

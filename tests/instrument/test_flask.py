@@ -1,7 +1,9 @@
-"""Flask and plain WSGI applications under werkzeug's own server."""
+"""Instrumented Flask and plain WSGI applications on werkzeug's own server."""
 
 import contextlib
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +25,7 @@ Serve = Callable[..., httpx.Client]
 
 @pytest.fixture
 def serve_wsgi() -> Iterator[Serve]:
-    """Serve a WSGI application by werkzeug, one thread for all requests unless told otherwise."""
+    """Serve a WSGI application with werkzeug, by default with one thread for all requests."""
     with contextlib.ExitStack() as stack:
 
         def start(app: Any, *, threaded: bool = False) -> httpx.Client:
@@ -44,7 +46,7 @@ def serve_wsgi() -> Iterator[Serve]:
 
 
 def application(engine: sa.Engine) -> flask.Flask:
-    """A small application with what applications have."""
+    """Return a small application with routes, streams and errors."""
     app = flask.Flask(__name__)
 
     @app.post("/deals/<int:deal_id>")
@@ -79,7 +81,7 @@ def application(engine: sa.Engine) -> flask.Flask:
 def test_a_request_is_one_record_with_its_changes(
     engine: sa.Engine, serve_wsgi: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """Rule, status and CPU time of the thread; what was bound does not reach the next request."""
+    """The record has rule, status and CPU time; bound values do not reach the next request."""
     app = application(engine)
     leadlog.instrument(app, engine, Base, response_header="X-Session-Id", operations="update")
     client = serve_wsgi(app)
@@ -100,7 +102,7 @@ def test_a_request_is_one_record_with_its_changes(
 def test_what_flask_answers_with_500_is_an_error(
     engine: sa.Engine, serve_wsgi: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """Flask swallows the exception on its way to the server; the record has it nevertheless."""
+    """The record has an exception that Flask handles before it reaches the server."""
     app = application(engine)
     leadlog.instrument_flask(app)
     client = serve_wsgi(app)
@@ -118,7 +120,7 @@ def test_what_flask_answers_with_500_is_an_error(
 def test_parts_of_a_stream_belong_to_the_request(
     engine: sa.Engine, serve_wsgi: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """The server asks for the parts one by one, after the view has returned."""
+    """Parts that the server requests after the view has returned belong to the request."""
     app = application(engine)
     leadlog.instrument(app)
     assert serve_wsgi(app, threaded=True).get("/stream").text == "0;1;2;"
@@ -128,7 +130,7 @@ def test_parts_of_a_stream_belong_to_the_request(
 
 
 def test_release_gives_flask_back(engine: sa.Engine, serve_wsgi: Serve, requests: Logged) -> None:
-    """The application's own `wsgi_app` is in place again."""
+    """After `release` the application has its original `wsgi_app`."""
     app = application(engine)
     instrumented = leadlog.instrument(app)
     assert "wsgi_app" in vars(app)
@@ -138,7 +140,7 @@ def test_release_gives_flask_back(engine: sa.Engine, serve_wsgi: Serve, requests
 
 
 def test_a_body_that_the_server_looks_at_stays_what_it_is(requests: Logged) -> None:
-    """A list, whose length tells the Content-Length, and a file, which the kernel may send."""
+    """A list, which gives the Content-Length, and a file, for sendfile, are passed unchanged."""
     bodies: list[Any] = [[b"one"], FileWrapper(iter([b"two"])), iter([b"three"])]
 
     def app(_environ: Any, start: Any) -> Any:
@@ -159,7 +161,7 @@ def test_a_body_that_the_server_looks_at_stays_what_it_is(requests: Logged) -> N
 
 
 def test_a_response_that_nobody_reads_to_its_end_is_cancelled(requests: Logged) -> None:
-    """The server closes the body early when the client has left."""
+    """If the client leaves, the server closes the body early, and the request is cancelled."""
 
     def app(_environ: Any, start: Any) -> Iterator[bytes]:
         start("200 OK", [])
@@ -181,14 +183,17 @@ def test_a_response_that_nobody_reads_to_its_end_is_cancelled(requests: Logged) 
         ([("Content-Length", "6")], [b"onetwo"], 1, "completed"),
         ([("Content-Length", "6")], [b"onetwo, and more"], 1, "completed"),
         ([("Content-Length", "many")], [b"one"], 1, "cancelled"),
+        ([("Content-Length", 3)], [b"one"], 1, "completed"),
+        ([("Content-Length", "9" * 5000)], [b"one"], 1, "cancelled"),
+        ([("Content-Length", "3")], [None], 1, "cancelled"),
         ([], [b"one"], 1, "cancelled"),
         ([], [], 1, "completed"),
     ],
 )
 def test_a_response_is_complete_with_its_last_byte(
-    requests: Logged, headers: list[tuple[str, str]], parts: list[bytes], read: int, outcome: str
+    requests: Logged, headers: list[tuple[str, Any]], parts: list[Any], read: int, outcome: str
 ) -> None:
-    """A server may stop at the stated length, and a test client never closes the response."""
+    """A response is complete at its stated length, even if its body is never closed."""
 
     def app(_environ: Any, start: Any) -> Iterator[bytes]:
         start("200 OK", headers)
@@ -205,10 +210,79 @@ def test_a_response_is_complete_with_its_last_byte(
         assert [one["request_info"]["outcome"] for one in requests(number)] == [outcome] * number
 
 
+def one_part(_environ: Any, start: Any) -> Iterator[bytes]:
+    """An application whose body is a generator with one part."""
+    start("200 OK", [("Content-Length", "3")])
+    yield b"one"
+
+
+def test_the_duration_ends_when_the_server_has_sent_the_last_part(requests: Logged) -> None:
+    """The server asks for another part only then."""
+    body: Any = leadlog.instrument_wsgi(one_part)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    assert next(body) == b"one"
+    time.sleep(0.05)  # a slow client
+    assert next(body, None) is None
+    body.close()
+    (request,) = requests()
+    assert request["operation_info"]["total_duration_ms"] >= 50
+    assert request["request_info"]["background_ms"] < 50
+
+
+def test_a_client_that_leaves_during_the_last_part_cancels_the_request(requests: Logged) -> None:
+    """The server closes the body while its error is in flight."""
+    body: Any = leadlog.instrument_wsgi(one_part)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+
+    def serve() -> None:
+        try:
+            next(body)
+            raise BrokenPipeError
+        finally:
+            body.close()
+
+    with pytest.raises(BrokenPipeError):
+        serve()
+    (request,) = requests()
+    assert request["request_info"]["outcome"] == "cancelled"
+
+
+def test_a_request_inside_the_end_of_another_is_a_record_of_its_own(requests: Logged) -> None:
+    """A body that calls another recorded application after its last part."""
+    inner = leadlog.instrument_wsgi(one_part)
+
+    def app(_environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", [("Content-Length", "3")])
+        yield b"two"
+        found: Any = inner({"REQUEST_METHOD": "GET", "PATH_INFO": "/inner"}, lambda *_: None)
+        list(found)
+        found.close()
+
+    body: Any = leadlog.instrument_wsgi(app)(
+        {"REQUEST_METHOD": "GET", "PATH_INFO": "/outer"}, lambda *_: None
+    )
+    list(body)
+    body.close()
+    assert [one["request_info"]["path"] for one in requests(2)] == ["/inner", "/outer"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_leaves_open_requests_to_its_parent(requests: Logged) -> None:
+    """The child ends without a record of them; the parent writes the only one."""
+    body: Any = leadlog.instrument_wsgi(one_part)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    assert next(body) == b"one"
+    child = os.fork()
+    if child == 0:
+        del body
+        leadlog.flush()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    body.close()
+    assert requests()[0]["process_id"] == os.getpid()
+
+
 def test_requests_of_a_test_client_are_recorded(
     engine: sa.Engine, requests: Logged, logged: Logged
 ) -> None:
-    """Its responses are never closed; status, route and exception are there all the same."""
+    """Requests of a test client, which closes no response, have status, route and exception."""
     app = application(engine)
     leadlog.instrument(app, engine, Base, operations="update")
     client = app.test_client()
@@ -217,7 +291,7 @@ def test_requests_of_a_test_client_are_recorded(
     assert client.get("/teapot").status_code == 418
     assert client.get("/nowhere").status_code == 404
     with client.get("/nowhere"):
-        pass  # closed, and the last before it ends with it
+        pass  # closing it also ends the previous request
     found = [
         (one["operation_info"]["operation_name"], one["request_info"]["outcome"])
         for one in requests(5)
@@ -231,7 +305,7 @@ def test_requests_of_a_test_client_are_recorded(
     ]
     *unclosed, closed = requests(5)
     assert all(one["operation_info"]["total_duration_ms"] > 0 for one in (*unclosed, closed))
-    for one in unclosed:  # the time until the next request is not the request's
+    for one in unclosed:  # the time until the next request does not count
         assert one["performance_data"]["cpu_time_ms"] is None
         assert one["request_info"]["background_ms"] is None
     assert closed["performance_data"]["cpu_time_ms"] is not None
@@ -241,7 +315,7 @@ def test_requests_of_a_test_client_are_recorded(
 
 
 def test_an_exception_in_a_body_goes_on_to_the_server(requests: Logged, logged: Logged) -> None:
-    """And is one error."""
+    """An exception in a body reaches the server, and is one error."""
 
     def app(_environ: Any, start: Any) -> Iterator[bytes]:
         start("200 OK", [])

@@ -1,4 +1,4 @@
-"""Celery and Dramatiq: eager tasks, and real workers with brokers that need no server."""
+"""Instrumented Celery and Dramatiq: eager tasks, and real workers with serverless brokers."""
 
 import signal
 import subprocess
@@ -27,7 +27,7 @@ Logged = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def tasks(engine: sa.Engine) -> Iterator[celery.Celery]:
-    """An application with tasks, instrumented, that runs them at once."""
+    """Provide an instrumented Celery application that runs its tasks eagerly."""
     app = celery.Celery("tasks", set_as_current=False)
     app.conf.update(task_always_eager=True, task_store_eager_result=False)
 
@@ -57,7 +57,7 @@ def tasks(engine: sa.Engine) -> Iterator[celery.Celery]:
 def test_a_task_is_one_record_with_its_changes(
     tasks: celery.Celery, requests: Logged, logged: Logged
 ) -> None:
-    """Name, id and CPU time; the change carries them, and what was bound ends with the task."""
+    """The record has name, id and CPU time, the change the task's id; bound values end with it."""
     result = tasks.tasks["deals.rename"].delay(3, "sold")
     (task,) = requests()
     (change,) = logged("database_operations")
@@ -76,7 +76,7 @@ def test_a_task_is_one_record_with_its_changes(
 def test_a_failed_task_is_an_error_and_a_retried_one_is_none(
     tasks: celery.Celery, requests: Logged, logged: Logged
 ) -> None:
-    """Two runs of the one that is tried again, of which the last one fails."""
+    """A retried run is not an error; the failure of the last run is one."""
     tasks.tasks["deals.fail"].delay()
     tasks.tasks["deals.again"].delay()
     found = sorted(
@@ -99,7 +99,7 @@ def test_a_failed_task_is_an_error_and_a_retried_one_is_none(
 def test_a_task_that_a_request_runs_at_once_belongs_to_the_request(
     tasks: celery.Celery, engine: sa.Engine, serve: Serve, requests: Logged
 ) -> None:
-    """One session and one trace; the request is the operation around the task."""
+    """Task and request share a session and a trace; the request is the parent operation."""
     app = FastAPI()
 
     @app.post("/sell")
@@ -154,7 +154,7 @@ if __name__ == "__main__":
 def test_a_real_worker_goes_on_with_the_senders_trace(
     engine: sa.Engine, tmp_path: Path, requests: Logged, logged: Logged
 ) -> None:
-    """A command sends three tasks; two worker processes run them, each in a session of its own."""
+    """Three tasks of a command run in two workers, in separate sessions and the same trace."""
     models = Path(__file__).with_name("models.py").read_text()
     more = "import sqlalchemy as sa\nengine = sa.create_engine('sqlite:///deals.db')\n"
     (tmp_path / "tests_models.py").write_text(models + more)
@@ -193,7 +193,7 @@ def test_a_real_worker_goes_on_with_the_senders_trace(
 
 @pytest.fixture
 def broker() -> Iterator[StubBroker]:
-    """A broker in memory, with a worker's threads."""
+    """Provide a broker in memory, with a worker's threads."""
     broker = StubBroker()
     yield broker
     broker.close()
@@ -202,7 +202,7 @@ def broker() -> Iterator[StubBroker]:
 def test_dramatiq_actors_are_recorded_in_the_senders_trace(
     engine: sa.Engine, broker: StubBroker, requests: Logged, logged: Logged
 ) -> None:
-    """A real worker with two threads: a change, a retry and a failure."""
+    """A real worker with two threads records a change, a retry and a failure, in one trace."""
     ran = threading.Event()
 
     @dramatiq.actor(broker=broker, max_retries=0)

@@ -86,14 +86,14 @@ def test_the_title_of_a_group_is_no_person(tmp_path):
 
 
 def test_a_name_of_digits_with_an_address_is_a_lead(tmp_path):
-    """What has an address is somebody."""
+    """A name of digits is a lead if it has an address; otherwise it is rejected."""
     result, people, _ = migrated(tmp_path, "Name,Email\n1337,elite@a.example\n12,\n")
     assert [one[0] for one in people] == ["1337"]
     assert result.rejected == 1
 
 
 def test_the_sheet_with_leads_is_read_and_the_others_are_named(tmp_path):
-    """A sheet about the export comes first, and a header over the header in the other."""
+    """The sheet with leads is read, though another is first and it has a second header."""
     sheets = {
         "Info": [["Export of leads"], ["Created by", "Sven Moe"]],
         "Leads": [

@@ -1,4 +1,4 @@
-"""The comparison of two runs of a suite finds what differs, and nothing else."""
+"""The comparison of two runs of a suite finds the differences, and nothing else."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def test_ends_badly(bad): pass
 
 
 def run(folder: Path, name: str, **environment: str) -> Run:
-    """Runs the suite with the plugin, as `run.py` does."""
+    """Run the suite with the plugin, as `run.py` does."""
     (folder / "test_it.py").write_text(SUITE)
     path = folder / f"{name}.json"
     subprocess.run(
@@ -48,13 +48,13 @@ def run(folder: Path, name: str, **environment: str) -> Run:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
-    """The same suite, whole and with a broken test."""
+    """Provide runs of the same suite, intact and with a broken test."""
     folder = tmp_path_factory.mktemp("suite")
     return run(folder, "whole"), run(folder, "broken", BROKEN="1")
 
 
 def test_every_phase_of_a_test_counts(runs: tuple[Run, Run]) -> None:
-    """A failing teardown is no success, and a skip no failure."""
+    """A failing teardown is not a success, and a skip is not a failure."""
     assert runs[0].outcomes == {
         "test_it.py::test_passes": "passed",
         "test_it.py::test_depends": "passed",
@@ -66,7 +66,7 @@ def test_every_phase_of_a_test_counts(runs: tuple[Run, Run]) -> None:
 
 
 def test_a_differing_test_is_found_and_says_why(runs: tuple[Run, Run]) -> None:
-    """The one test that breaks is the one difference, with its error's last line."""
+    """The broken test is the only difference, with the last line of its error."""
     name = "test_it.py::test_depends"
     assert differences(*runs) == {name: ("passed", "failed in call")}
     assert "assert not" in runs[1].reasons[name] or "Assert" in runs[1].reasons[name]
@@ -75,14 +75,14 @@ def test_a_differing_test_is_found_and_says_why(runs: tuple[Run, Run]) -> None:
 
 
 def test_an_expected_difference_that_is_gone_is_told(runs: tuple[Run, Run]) -> None:
-    """The list of expected differences cannot grow old."""
+    """An expected difference that no longer occurs is reported, so the list stays current."""
     verdict = judge(runs[0], runs[0], {"test_it.py::test_passes": "once"})
     assert not verdict.holds
     assert verdict.outdated == {"test_it.py::test_passes"}
 
 
 def test_a_test_that_only_one_run_had_differs() -> None:
-    """A run that stops early, or collects less, is no success."""
+    """A run that stops early, or collects fewer tests, is not a success."""
     assert differences(Run({"a": "passed"}), Run({"b": "passed"})) == {
         "a": ("passed", "missing"),
         "b": ("missing", "passed"),

@@ -77,7 +77,7 @@ def test_a_call_never_raises_whatever_the_names(values: dict[str, int]) -> None:
 
 
 def test_an_event_may_be_given_by_its_name(logged: Logged) -> None:
-    """As structlog allows: `log.info(event="x")`."""
+    """`log.info(event="x")` is accepted, as in structlog."""
     leadlog.get_logger().info(event="x", a=1)
     (record,) = logged("monitoring_data")
     assert record["event_name"] == "x"

@@ -81,7 +81,7 @@ def test_an_event_may_become_another_mapping(at: int, logged: Logged) -> None:
 
 @pytest.mark.parametrize("at", range(3))
 def test_an_event_is_dropped_wherever_that_is_decided(at: int, logged: Logged) -> None:
-    """Also after a failing processor; each is counted."""
+    """Any processor may drop an event, also after a failing one; each drop is counted."""
     around: list[Any] = [counter("first"), raises]
     leadlog.configure(processors=[*around[:at], drops, *around[at:]])
     for _ in range(3):

@@ -107,7 +107,7 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
 def pipeline(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pipeline]:
-    """One pipeline with files, for all examples of a test."""
+    """Provide one pipeline with files for all examples of a test."""
     directory = tmp_path_factory.mktemp("masks") / "logs"
     loaded = settings.load(directory=directory, enrich=request.param, line_limit_bytes=1 << 20)
     with Pipeline(loaded) as pipeline:
@@ -264,7 +264,7 @@ def test_the_text_of_any_object_is_masked(enrich: str, logged: Logged) -> None:
 
 @pytest.mark.handmade_lines
 def test_a_record_written_by_hand_is_masked_too(logged: Logged) -> None:
-    """Also where a number is expected, which only such a record can replace by a text."""
+    """A hand-written record is masked, even a text in the place of a number."""
     leadlog.get_logger().info(
         "lead.get",
         log_type="database_operation",

@@ -3,6 +3,7 @@
 import datetime as dt
 import decimal
 import enum
+import ipaddress
 import json
 import math
 import pathlib
@@ -66,6 +67,8 @@ ZONE = dt.timezone(dt.timedelta(hours=2))
         (decimal.Decimal("1.10"), "1.10"),
         (2**70, str(2**70)),
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (ipaddress.ip_address("10.0.0.2"), "10.0.0.2"),
+        (ipaddress.ip_network("2001:DB8::/32"), "2001:db8::/32"),
         (Colour.RED, "red"),
         (b"caf\xc3\xa9", "café"),
         (b"\xff", "\\xff"),

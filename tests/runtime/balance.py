@@ -35,7 +35,7 @@ def balance(
     """Recover the events of killed processes; compare the files with the acknowledged events.
 
     Returns:
-        What is in the files: nothing twice, nothing in a ring, nothing dropped.
+        The events in the files: none twice, none left in a ring, none dropped.
     """
     report = recover(directory, memory=memory, finisher_of=partial(finisher_of, key=""))
     assert report.errors == []

@@ -1,9 +1,9 @@
 """Boxes: the machine as a container or a hardened service sees it, built with namespaces.
 
-There is neither a Docker daemon nor a running systemd where the tests run. What both are made of
-is there: mount and process namespaces, a read-only root, shared memory of another size, another
-user without capabilities. A box differs from the real thing in one point: its user may read
-everything, since the interpreter may lie in somebody's home.
+The tests run without a Docker daemon or a running systemd, but with what both are made of: mount
+and process namespaces, a read-only root, shared memory of another size, another user without
+capabilities. A box differs from the real thing in one point: its user may read everything, since
+the interpreter may be in a home directory.
 """
 
 import json
@@ -42,14 +42,14 @@ def box(
     Args:
         command: The command.
         writable: Folders that it may write to; all else is read-only.
-        memory: What `/dev/shm` is: a size as mount takes it, a folder in a memory file system, or
-            None for nothing that is memory.
-        user: Who it is.
-        private: Folders that are empty there, and its own.
-        init: Whether it is process 1 of a namespace of its own, as in a container.
+        memory: The `/dev/shm` of the box: a size as mount takes it, a folder in a memory file
+            system, or None for a box without shared memory.
+        user: Id of the box's user.
+        private: Folders that are empty and private in the box.
+        init: Whether the command is process 1 of a separate namespace, as in a container.
     """
     steps = ["set -e", "mount --make-rprivate /", "mount -t tmpfs none /mnt"]
-    # A folder that lies in one that is to be private is kept aside meanwhile.
+    # A folder inside a private one is kept elsewhere while that is mounted.
     needed = [ROOT, Path(sys.prefix), Path(sys.base_prefix), *writable]
     for number, folder in enumerate(needed):
         aside = f"/mnt/{number}"
@@ -80,16 +80,16 @@ def box(
 
 @contextmanager
 def container(command: Sequence[str | Path], **options: Any) -> Iterator[tuple[int, Any]]:
-    """Run a command as process 1 of a box, and see that it is gone afterwards.
+    """Run a command as process 1 of a box, and make sure that it has ended afterwards.
 
     Yields:
-        Its number outside the box, and the running box.
+        Its process id outside the box, and the running box.
     """
     running = subprocess.Popen(
         box(command, init=True, **options),
         stdout=subprocess.PIPE,
         text=True,
-        env={"PATH": os.environ["PATH"]},  # and no home
+        env={"PATH": os.environ["PATH"]},  # and no home directory
     )
     child = None
     try:
@@ -100,7 +100,7 @@ def container(command: Sequence[str | Path], **options: Any) -> Iterator[tuple[i
         (child,) = _children(running.pid)
         yield child, running
     finally:
-        # Not by --kill-child alone: what that asks for ends with a change of the user.
+        # --kill-child alone is not enough: its setting is lost when the user changes.
         for left in _children(running.pid):
             os.kill(left, signal.SIGKILL)
         running.kill()

@@ -1,4 +1,4 @@
-"""The function of the how-to's page: it logs, and flushes before its instance is frozen."""
+"""The Lambda function of the how-to page: it logs, and flushes before its instance is frozen."""
 
 import os
 
@@ -10,7 +10,7 @@ leadlog.configure(directory=os.environ["LOGS"])
 
 
 def handler(event: dict[str, int], _context: object) -> dict[str, int]:
-    """Answer an invocation; its request is the events' number."""
+    """Answer an invocation, whose request is the number of the events."""
     try:
         for number in range(EVENTS):
             leadlog.get_logger().info("line", request=event["request"], number=number)

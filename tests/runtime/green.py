@@ -1,7 +1,7 @@
-"""An application of green threads, patched at the moment that its second argument names.
+"""An application with green threads, patched at the moment named by its second argument.
 
-Prints what the log says of itself when it ends, `accepted written`, and how many turns another
-green thread had while one waited in vain for the log's files.
+Prints the log's own counts at the end, `accepted written`, and how often another green thread ran
+while one waited in vain for the log's files.
 """
 
 import os
@@ -16,7 +16,7 @@ THREADS, EVENTS = 8, 150
 
 
 def patch() -> tuple[Callable[..., Any], Callable[[float], None]]:
-    """Patch the standard library; return how to start a green thread, and how one pauses."""
+    """Patch the standard library; return the functions that start and pause a green thread."""
     if KIND == "gevent":
         from gevent import monkey
 
@@ -31,7 +31,7 @@ def patch() -> tuple[Callable[..., Any], Callable[[float], None]]:
 
 
 def configure() -> None:
-    """Configure as an application does; often enough looked at for the two kinds to meet."""
+    """Configure as an application does, polling often, so that both kinds of threads meet."""
     leadlog.configure(directory=DIRECTORY, poll_seconds=0.005, memory_sample_seconds=0.01)
 
 
@@ -63,8 +63,8 @@ def run(spawn: Callable[..., Any], pause: Callable[[float], None]) -> None:
     def wait_in_vain() -> None:
         folder = Path(DIRECTORY, "monitoring_data")
         kept = folder.rename(folder.with_name("kept"))
-        folder.touch()  # where the log wants a folder
-        pause(0.1)  # so that the drain looks before it writes
+        folder.touch()  # a file where the log needs a folder
+        pause(0.1)  # so that the drain polls before it writes
         log.info("kept")
         before = len(turns)
         written = leadlog.flush(0.5)
@@ -103,7 +103,7 @@ elif MOMENT == "after configure":
 
     configure()
     leadlog.get_logger().info("boot")
-    time.sleep(0.05)  # the drain and the sampler run, with locks of the system's
+    time.sleep(0.05)  # the drain and the sampler run, with system locks
     run(*patch())
 elif MOMENT == "in a forked worker":
     import leadlog

@@ -2,8 +2,8 @@
 
     job.py DIRECTORY EVENTS END [PROCESSES]
 
-It is the events' `job` that tells one process from another. END is `exit`, `kill` or `wait`: for
-SIGTERM, on which a program that is process 1 of a container has to listen itself.
+The value `job` of the events identifies the process. END is `exit`, `kill` or `wait`, which waits
+for SIGTERM; a program that is process 1 of a container has to handle that signal itself.
 """
 
 import json
@@ -17,7 +17,7 @@ import leadlog
 DIRECTORY, EVENTS, END = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 PROCESSES = int(sys.argv[4]) if len(sys.argv) > 4 else 1
 
-# A drain that looks seldom: what a kill finds is in the rings.
+# The drain polls rarely, so at a kill the events are in the rings.
 leadlog.configure(directory=DIRECTORY, **({"poll_seconds": 30.0} if END != "exit" else {}))
 
 

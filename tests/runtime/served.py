@@ -23,14 +23,14 @@ tasks.conf.broker_transport_options = {
 
 
 def serve(request: int) -> bytes:
-    """Log, and say who did."""
+    """Log a few events; return the process id."""
     for number in range(EVENTS):
         log.info("line", request=request, number=number)
     return str(os.getpid()).encode()
 
 
 def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer by WSGI."""
+    """Answer a WSGI request."""
     body = serve(int(environ["QUERY_STRING"]))
     start("200 OK", [("Content-Length", str(len(body)))])
     return [body]
@@ -39,7 +39,7 @@ def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[
 async def asgi(
     scope: dict[str, Any], _receive: object, send: Callable[..., Awaitable[None]]
 ) -> None:
-    """Answer by ASGI."""
+    """Answer an ASGI request."""
     assert scope["type"] == "http"
     body = serve(int(scope["query_string"]))
     headers = [(b"content-length", str(len(body)).encode())]
@@ -49,5 +49,5 @@ async def asgi(
 
 @tasks.task(name="serve")
 def task(request: int) -> int:
-    """Answer a message."""
+    """Handle a message."""
     return int(serve(request))

@@ -79,7 +79,7 @@ def _numbers(directory: Path) -> list[Any]:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs memory that survives")
 @pytest.mark.parametrize("program", [CLOSING, CLOSED])
 def test_a_descriptor_that_was_closed_tears_nothing(tmp_path: Path, program: str) -> None:
-    """The drain opens its files anew, and the application's own are left alone."""
+    """The drain reopens its files, and does not touch the application's descriptors."""
     directory = tmp_path / "logs"
     done = subprocess.run(
         [sys.executable, "-c", program, directory],

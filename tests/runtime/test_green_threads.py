@@ -20,7 +20,7 @@ MOMENTS = ["before the import", "after the import", "after configure", "in a for
     ],
 )
 def test_green_threads_log_and_go_on(tmp_path: Path, kind: str, moment: str) -> None:
-    """Every line arrives once, flushing lets others have their turn, and the process ends."""
+    """Every line arrives once, other green threads run during a flush, and the process ends."""
     directory = tmp_path / "logs"
     options = ("-W", "ignore::DeprecationWarning")
     done = subprocess.run(
@@ -31,7 +31,7 @@ def test_green_threads_log_and_go_on(tmp_path: Path, kind: str, moment: str) -> 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    if kind == "gevent":  # eventlet talks about locks that others made
+    if kind == "gevent":  # eventlet warns about locks that it did not create
         (line,) = done.stderr.splitlines()
         assert line.startswith("leadlog: cannot write to ")
     turns, accepted, written = map(int, done.stdout.split())

@@ -45,7 +45,7 @@ def _wanted(*jobs: str) -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Path]:
-    """A log directory below a folder that USER may write to."""
+    """Yield a log directory below a folder that USER may write to."""
     tmp_path.chmod(0o755)
     folder = tmp_path / "volume"
     folder.mkdir()
@@ -57,7 +57,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def memory() -> Iterator[Path]:
-    """A folder of shared memory, as several containers have it by `--ipc`."""
+    """Yield a folder of shared memory, as shared by several containers with `--ipc`."""
     folder = Path(tempfile.mkdtemp(prefix="leadlog-box-", dir=MEMORY))
     folder.chmod(0o1777)
     yield folder
@@ -70,7 +70,7 @@ def memory() -> Iterator[Path]:
     reason="there is no cron: .ci/system-packages installs it",
 )
 def test_cron_starts_jobs_with_next_to_no_environment(directory: Path, tmp_path: Path) -> None:
-    """Debian's cron; one job ends as it should, one is killed, and all of both is in the files."""
+    """With Debian's cron, one job ends and one is killed; the files have all events of both."""
     table = "".join(
         f"@reboot {' '.join(map(str, JOB))} {directory} {EVENTS} {end}"
         f"; env >{tmp_path / end}.new; mv {tmp_path / end}.new {tmp_path / end}\n"
@@ -100,7 +100,7 @@ def test_cron_starts_jobs_with_next_to_no_environment(directory: Path, tmp_path:
 
 @in_a_box
 def test_a_container_with_eight_processes_and_docker_s_64_mb(directory: Path) -> None:
-    """As process 1 of some user without a name, on a read-only root; `docker stop` ends it."""
+    """As process 1 of a nameless user on a read-only root, it loses nothing at `docker stop`."""
     job = [*JOB, directory, str(EVENTS), "wait", "8"]
     options = {"writable": [directory.parent], "memory": "64m", "user": USER}
     with container(job, **options) as (process, running):
@@ -115,7 +115,7 @@ def test_a_container_with_eight_processes_and_docker_s_64_mb(directory: Path) ->
 def test_the_next_container_brings_home_what_docker_kill_left(
     directory: Path, memory: Path
 ) -> None:
-    """Where both share their memory; they are process 1, both of them."""
+    """A container that shares the memory of a killed one recovers its lines, as process 1, too."""
     job = [*JOB, directory, str(EVENTS)]
     options = {"writable": [directory.parent], "memory": memory, "user": USER}
     with container([*job, "wait"], **options) as (process, running):
@@ -128,7 +128,7 @@ def test_the_next_container_brings_home_what_docker_kill_left(
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """The how-to's unit, with a program installed here in place of its application."""
+    """Return the unit of the how-to page, with an installed program instead of its application."""
     page = ROOT.joinpath("docs/how-to/run.md").read_text()
     text, sidecar = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
     command = f"ExecStart={sys.executable} -m leadlog drain"
@@ -138,7 +138,7 @@ def unit(tmp_path: Path) -> Path:
     text, count = re.subn("^ExecStart=.*$", command, text, flags=re.MULTILINE)
     assert count == 1
     path = tmp_path / "app.service"
-    text = text.replace("User=app", "User=daemon")  # whom every system has
+    text = text.replace("User=app", "User=daemon")  # a user that every system has
     path.write_text(f"[Unit]\nDescription=An application\n{text}")
     return path
 
@@ -148,7 +148,7 @@ def unit(tmp_path: Path) -> Path:
     reason="there is no systemd-analyze: .ci/system-packages installs systemd",
 )
 def test_systemd_understands_the_unit(unit: Path) -> None:
-    """Nothing is misspelt, and nothing is left open that leadlog can do without."""
+    """The unit has no misspelt key, and grants no permission that leadlog does not need."""
     for command in (
         ["verify", "--man=no", unit],
         ["verify", "--man=no", unit.with_name("leadlog-drain.service")],
@@ -162,7 +162,7 @@ def test_systemd_understands_the_unit(unit: Path) -> None:
 
 @in_a_box
 def test_a_service_with_the_unit_s_hardening(unit: Path, directory: Path, memory: Path) -> None:
-    """It is killed; its memory stays, by RemoveIPC=no; started again it brings the lines home."""
+    """After a kill its memory stays (RemoveIPC=no), and a restarted service writes the lines."""
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read(unit)
@@ -193,7 +193,7 @@ def test_a_service_with_the_unit_s_hardening(unit: Path, directory: Path, memory
 
 
 class _RuntimeApi(BaseHTTPRequestHandler):
-    """The interface by which AWS Lambda gives a function its events, on the loopback."""
+    """The interface through which AWS Lambda passes events to a function, on loopback."""
 
     events: "queue.Queue[int]"
     answers: "queue.Queue[dict[str, int]]"
@@ -201,7 +201,7 @@ class _RuntimeApi(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         request = self.events.get()
         if request < 0:
-            return  # no more: the instance is gone
+            return  # no further events: the instance is gone
         body = json.dumps({"request": request}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -220,12 +220,12 @@ class _RuntimeApi(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @in_a_box
 def test_a_lambda_function_is_frozen_between_two_calls(directory: Path) -> None:
-    """With the real runtime client and no shared memory, every answered event is in the files."""
+    """With the real runtime client and no shared memory, the files have every answered event."""
     pytest.importorskip("awslambdaric", reason="there is no AWS runtime client for this system")
     _RuntimeApi.events, _RuntimeApi.answers = queue.Queue(), queue.Queue()
     with HTTPServer(("127.0.0.1", 0), _RuntimeApi) as server:

@@ -52,7 +52,7 @@ leadlog.shutdown()
 def test_everything_has_the_mode_that_was_asked_for(
     tmp_path: Path, umask: int, folders: int, files: int
 ) -> None:
-    """Log files, slots, folders above, index, summaries, the list of exports, monitor's state."""
+    """Log files, slots, parent folders, index, summaries and state have the configured modes."""
     directory = tmp_path / "above" / "logs"
     old = os.umask(umask)
     try:
@@ -78,7 +78,7 @@ def test_everything_has_the_mode_that_was_asked_for(
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder that every user of a group can write to; not below pytest's, which is private."""
+    """Yield a folder writable for a group, outside of pytest's folder, which is private."""
     folder = Path(tempfile.mkdtemp(prefix="leadlog-shared-"))
     os.chown(folder, -1, GROUP)
     folder.chmod(0o2775)
@@ -105,7 +105,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebod
 
 @as_root
 def test_users_of_one_group_write_beside_each_other(shared: Path, tmp_path: Path) -> None:
-    """With a strict umask, at once and one after the other; all lines are in the files."""
+    """With a strict umask, in parallel or one after the other, all lines are in the files."""
     directory = shared / "logs"
     first = _start(directory, FIRST, str(GROUP), "first", tmp_path / "warm")
     assert first.stdout is not None

@@ -32,9 +32,9 @@ sink.close(30.0)
 
 
 def test_children_that_end_without_the_drain_are_told(tmp_path: Path) -> None:
-    """A child that ends by os._exit has a row that says so; one that closed has its counts."""
+    """A child that ends by os._exit is reported as such; one that closed has its counts."""
     directory, memory = tmp_path / "logs", tmp_path / "no-memory"
-    memory.mkdir()  # on a disk
+    memory.mkdir()  # a folder on a disk
     try:
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, directory, memory],

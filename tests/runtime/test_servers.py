@@ -1,6 +1,6 @@
 """Real servers: each event acknowledged by a response is in the files exactly once, or counted.
 
-One of the workers is killed under way. Afterwards accepted = on disk + in rings + dropped.
+One of the workers is killed in the middle. Afterwards accepted = on disk + in rings + dropped.
 """
 
 import http.client
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 REQUESTS, EVENTS = 60, 20
 GUNICORN = (
     *("-m", "gunicorn", "--no-control-socket", "--preload", "--workers", "2"),
-    # A worker that was forked just before the end misses its signal, and is killed by gunicorn.
+    # A worker forked just before the end misses its signal, and is killed by gunicorn.
     *("--graceful-timeout", "3", "--bind", "unix:socket"),
 )
 WSGI = "tests.runtime.served:application"
@@ -50,7 +50,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _ask(request: int) -> int:
-    """Send a request; return the process that answered."""
+    """Send a request; return the id of the process that answered."""
     connection = _Connection("localhost")
     try:
         connection.request("GET", f"/?{request}")
@@ -96,7 +96,7 @@ def _balance(acknowledged: set[int]) -> None:
 
 @pytest.mark.parametrize("server", [*SERVERS, "uWSGI"])
 def test_a_server_loses_and_tears_nothing(server: str, tmp_path: Path) -> None:
-    """Requests from four clients; one worker is killed; then all are ended."""
+    """With four clients, one worker killed and then all ended, no line is lost or torn."""
     assert tmp_path == Path.cwd()
     if server == "uWSGI":
         pytest.importorskip("pyuwsgi", reason="there is no uWSGI for this system")
@@ -121,7 +121,7 @@ def test_a_server_loses_and_tears_nothing(server: str, tmp_path: Path) -> None:
 
 
 def test_a_celery_worker_loses_and_tears_nothing(tmp_path: Path) -> None:
-    """Processes of a pool, which end by a signal, without Python's exit functions."""
+    """Pool processes, which end by a signal without Python's exit functions, lose no line."""
     for folder in ("queue", "control", "results"):
         (tmp_path / folder).mkdir()
     sender = celery.Celery(broker="filesystem://", backend="file://results")

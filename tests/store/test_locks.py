@@ -16,7 +16,7 @@ ADA = {"id": "ada", "name": "Ada", "company": "Acme"}
 
 @pytest.fixture
 def failures() -> Iterator[list[Callable[[], None]]]:
-    """What to do after each error of a database, first thing first; the last is left over."""
+    """Yield a list of functions; each database error calls and removes the first."""
     planned: list[Callable[[], None]] = []
 
     def failed(context):

@@ -1,4 +1,4 @@
-"""How well duplicates are recognised, on a file of people with known duplicates.
+"""The quality of duplicate recognition, on a file of people with known duplicates.
 
 Set `DUPLICATES_CSV` to a CSV file with the columns unique_id, first_name, surname, dob, city,
 email and cluster (rows of one cluster are one person), such as the "fake_1000" set that record

@@ -67,7 +67,7 @@ def test_a_read_only_session_cannot_write(db):
 
 
 def test_a_read_only_session_sees_one_state(tmp_path):
-    """Commits of others are not visible in a read-only session, and it blocks nobody."""
+    """A read-only session does not see other commits, and blocks no writer."""
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         with db.session(read_only=True) as session:
             count = select(Lead.id)

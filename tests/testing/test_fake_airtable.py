@@ -67,7 +67,7 @@ def test_batches_of_ten(airtable, table):
 
 
 def test_batch_is_all_or_nothing(airtable, table, refused):
-    """One bad record of ten and nothing is done, whether it is created, changed or deleted."""
+    """One bad record of ten refuses the whole batch, for creates, updates and deletes."""
     made = ids(table.batch_create([{"Full Name": str(n)} for n in range(9)]))
     before = airtable.records()
     records = [{"Full Name": "new"}] * 9
@@ -123,7 +123,7 @@ def test_unknown_field(table, airtable, refused):
     ],
 )
 def test_body_that_is_no_request(airtable, raw, body, kind):
-    """What is not a JSON object, no fields or no ten records is refused and nothing is created."""
+    """A body that is not a JSON object of fields, or of at most ten records, creates nothing."""
     answer = raw("POST", data=body)
     assert (answer.status_code, answer.json()["error"]["type"]) == (422, kind)
     assert len(airtable) == 0
@@ -245,7 +245,7 @@ def test_what_the_fake_cannot_do_is_refused(table, refused):
 
 
 def test_upsert_updates_one_match_and_creates_without(airtable, table):
-    """Who is there is changed, who is not is created, and the answer says which."""
+    """An upsert updates existing records and creates the others; the answer says which."""
     there = airtable.create({"Lead ID": "1", "Company": "Acme"})
     answer = table.batch_upsert(
         [{"fields": {"Lead ID": "1", "Email": "a@example.com"}}, {"fields": {"Lead ID": "2"}}],
@@ -326,7 +326,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_upserts_find_what_a_search_finds(steps):
-    """Whatever people did meanwhile, an upsert does what looking at every row would do."""
+    """After any edits, an upsert finds the same rows as a search through all of them."""
     rows: dict[str, str] = {}
     with FakeAirtable(per_base=None, per_token=None) as airtable, requests.Session() as client:
         for step in steps:
@@ -422,7 +422,7 @@ def test_token_base_and_table_have_to_be_right(airtable, connect, refused):
 
 
 def test_path_that_is_no_endpoint(airtable, raw):
-    """What no route answers is 404, in the short form that Airtable has for it."""
+    """A path without a route gets 404, in Airtable's short form."""
     answer = raw("POST", "/v0/meta/bases", json={})
     assert (answer.status_code, answer.json()) == (404, {"error": "NOT_FOUND"})
 
@@ -593,7 +593,7 @@ def test_it_ends_completely():
 
 
 def test_token_is_nowhere_to_be_seen(airtable, table):
-    """Neither the text form nor the page nor the log of requests has the token."""
+    """The token is in neither the repr, the page nor the log of requests."""
     table.all()
     page = requests.get(airtable.page_url, timeout=5).text
     for text in (repr(airtable), str(airtable), page, repr(airtable.requests)):
@@ -601,7 +601,7 @@ def test_token_is_nowhere_to_be_seen(airtable, table):
 
 
 def test_default_retry_of_pyairtable_duplicates(airtable, connect):
-    """The fake shows why nobody should trust it: a lost answer makes two records of one."""
+    """After a lost answer, pyairtable's default retry creates a record twice."""
     api = Api(airtable.api_key, endpoint_url=airtable.endpoint_url, timeout=(5, 5))
     airtable.fail("close", applied=True)
     with api.session:

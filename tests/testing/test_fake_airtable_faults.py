@@ -27,7 +27,7 @@ def test_answer_is_lost(airtable, table, applied):
 
 @pytest.mark.parametrize("keep", [None, 0, 1])
 def test_answer_is_cut(airtable, table, keep):
-    """The answer has fewer bytes than it says; what was asked is done; what went is counted."""
+    """A cut answer is shorter than stated; the request is executed, and sent bytes are counted."""
     airtable.fail("cut", keep=keep)
     with pytest.raises(CUT):
         table.create({"Full Name": "Ana"})
@@ -40,7 +40,7 @@ def test_answer_is_cut(airtable, table, keep):
 
 
 def test_answer_comes_too_late(airtable, connect):
-    """What was asked is done at once, and the client gives up before it hears of it."""
+    """A late request is executed at once, and the client times out before the answer."""
     table = connect(airtable, timeout=(5, 0.1))
     airtable.fail("delay", seconds=5)
     with pytest.raises(requests.exceptions.ReadTimeout):
@@ -92,7 +92,7 @@ def test_any_other_error(airtable, table, refused):
 
 @pytest.mark.parametrize("retry_after", [None, 7])
 def test_throttled_with_and_without_header(airtable, table, clock, retry_after):
-    """429 comes with Retry-After or without; then everything is refused for 30 s."""
+    """429 is sent with or without Retry-After; then everything is refused for 30 s."""
     airtable.fail("throttle", retry_after=retry_after)
     with pytest.raises(requests.HTTPError) as caught:
         table.all()
@@ -157,7 +157,7 @@ def test_row_is_deleted_between_list_and_change(airtable, table, refused):
 
 
 def test_hook_sees_the_request(airtable, table):
-    """A hook gets what was asked, before it is done; a fault can meet the same call."""
+    """A hook gets the request before it is executed; a fault can apply to the same call."""
     seen = []
     airtable.fail(
         "hook", times=None, call=lambda request: seen.append((request.body, len(airtable)))
@@ -169,7 +169,7 @@ def test_hook_sees_the_request(airtable, table):
 
 
 def test_failure_of_a_hook_is_not_lost():
-    """What a hook raises is raised again where the fake ends."""
+    """An exception in a hook is raised again when the fake is closed."""
 
     def use():
         with FakeAirtable() as airtable:
@@ -184,7 +184,7 @@ def test_failure_of_a_hook_is_not_lost():
 
 
 def test_fault_waits_for_its_call(airtable, table, refused):
-    """A fault meets the nth matching call, as many times as it was told, and no other."""
+    """A fault applies to the nth matching call, as often as requested, and to no other."""
     fault = airtable.fail("error", route="upsert", nth=2, times=2)
     other = airtable.fail("error", method="DELETE", error="OTHER")
 

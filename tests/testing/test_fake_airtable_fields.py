@@ -224,7 +224,7 @@ def test_schema_of_every_type_is_understood(airtable, table):
 
 
 def test_filters_see_every_type(airtable, table):
-    """What pyairtable's `match` writes for a value finds the record with that value."""
+    """The formula that pyairtable's `match` builds for a value finds the record with it."""
     for values in (
         {"Name": "it's \\ {odd}"},
         {"number": 3},

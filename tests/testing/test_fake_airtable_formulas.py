@@ -22,7 +22,7 @@ CELLS = {
 
 
 def value(formula):
-    """What a formula gives for the record."""
+    """Return the value of a formula for the record."""
     return parse(str(formula)).value("recA", CELLS.get)
 
 
@@ -102,7 +102,7 @@ def test_formula_that_does_not_hold(formula):
     ],
 )
 def test_formula_that_cannot_be_read_is_refused(formula):
-    """What the fake does not know is refused as by Airtable, never taken for true or false."""
+    """Unknown formulas are refused as by Airtable, never evaluated to true or false."""
     with pytest.raises(Refusal, match="INVALID_FILTER_BY_FORMULA"):
         value(formula)
 

@@ -1,4 +1,4 @@
-"""No request brings the fake Airtable down: it answers or refuses, whatever comes."""
+"""No request crashes the fake Airtable: it answers or refuses every one."""
 
 import json
 import socket
@@ -45,7 +45,7 @@ PLACES = [
 
 @pytest.fixture(scope="module")
 def odd():
-    """One fake for all the odd requests; what went wrong inside is raised at its end."""
+    """Provide one fake for all odd requests; its internal errors are raised at the end."""
     with (
         FakeAirtable(fields=FIELDS, per_base=None, per_token=None) as airtable,
         requests.Session() as client,
@@ -124,6 +124,6 @@ def test_the_fake_is_light():
 
 
 def test_misspelt_names_are_errors():
-    """What `leadlog.testing` does not have is an AttributeError that names it."""
+    """A name that `leadlog.testing` does not have is an AttributeError that names it."""
     with pytest.raises(AttributeError, match="FakeAirtabel"):
         _ = testing.FakeAirtabel

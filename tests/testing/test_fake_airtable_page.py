@@ -41,7 +41,7 @@ def browser(airtable):
 
 
 def test_rows_are_added_duplicated_and_deleted(airtable, browser):
-    """Each button does what it says and comes back to the page."""
+    """Each button performs its action and returns to the page."""
     answer = browser.send(browser.see(), "/create")
     assert (answer.status_code, answer.history[0].status_code) == (200, 303)
     (one,) = [record["id"] for record in airtable.records()]
@@ -122,7 +122,7 @@ def test_only_the_page_itself_may_edit(airtable, browser):
 
 
 def test_edit_that_cannot_be_done_is_explained(airtable, browser):
-    """A row that is gone meanwhile is named, and the page stays usable."""
+    """An edit of a row that was deleted names it, and the page stays usable."""
     one = airtable.create()
     text = browser.see()
     airtable.delete(one)

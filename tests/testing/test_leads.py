@@ -14,13 +14,13 @@ from leadlog.testing import generate_leads
 
 
 def digest(leads):
-    """One value for all of them."""
+    """Return one digest for all of the leads."""
     text = json.dumps(list(leads), ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def names(leads):
-    """The name of each lead, under either key, None where there is none."""
+    """Return the name of each lead, under either key; None if it has none."""
     return [lead.get("name", lead.get("full_name")) for lead in leads]
 
 
@@ -39,7 +39,7 @@ def test_same_on_every_machine(seed, columns, expected):
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers())
 def test_shorter_run_is_the_beginning_of_a_longer_one(count, more, seed):
-    """How many leads are asked for does not change which ones come first."""
+    """A shorter run gives the first leads of a longer one."""
     longer = generate_leads(count + more, seed)
     assert list(generate_leads(count, seed)) == list(islice(longer, count))
 

@@ -70,7 +70,7 @@ def test_runs_without_a_session_have_none_in_common():
 
 
 def test_without_numpy_the_extra_is_named(monkeypatch):
-    """What is missing, and how to install it."""
+    """Without NumPy the error names the extra to install."""
     monkeypatch.setitem(__import__("sys").modules, "numpy", None)
     with pytest.raises(MissingExtraError, match=r"leadlog\[analytics\]"):
         features([run("a", 1, 2, 1)])

@@ -56,7 +56,7 @@ def check() -> None:
 
 
 def check_options(app: object) -> None:
-    """Options have names and types: an unused ignore here is an error that nobody was told of."""
+    """Options have names and types: an unused ignore here shows that an error went unreported."""
     assert_type(leadlog.instrument(app, "engine", int, ignore="/health").release(), None)
     leadlog.capture("engine", int, exclude=["notes"], read_sample=0.1).release()
     leadlog.configure(directory="logs", level="debug", ring_bytes={"*": "1MiB"}, file_mode=0o640)

@@ -6,6 +6,12 @@ const words = (text) => text.replaceAll("_", " ");
 
 const tile = (name, value, bad) => h("section.card.tile", {}, h("h2", {}, name), h(`div.value${bad ? ".bad" : ""}`, {}, value));
 
+const dropped = (causes) => {
+  if (causes === null) return "–";
+  const listed = Object.entries(causes);
+  return listed.length ? h("div", { css: { "overflow-wrap": "anywhere" } }, listed.map(([cause, n]) => h("div", {}, `${count(n)} `, h("span.note", {}, cause)))) : "0";
+};
+
 export async function show(context) {
   const title = h("h1", {}), tiles = h("div.grid", { css: { "margin-bottom": "12px" } });
   const runs = h("div", {}), shipping = h("div", {});
@@ -29,8 +35,8 @@ export async function show(context) {
             run.listed.length ? h("details", {}, h("summary.note", {}, `${run.listed.length} of them`), h("ul", {}, run.listed.map((one) => h("li.note", { css: { "overflow-wrap": "anywhere" } }, one)))) : null),
         ]), { caption: "Runs, the newest first" }));
     }
-    if (found.shipping.length) fill(shipping, table([{ title: "Destination" }, { title: "Behind", n: true }, { title: "Files", n: true }, { title: "Left", n: true }, { title: "Refused", n: true }, { title: "Last error" }],
-    found.shipping.map((one) => [h("div", {}, one.name, one.target && h("div.note", { css: { "overflow-wrap": "anywhere" } }, one.target)), one.seconds === null ? "–" : one.files ? ms(one.seconds * 1000) : "nothing", count(one.files), one.bytes === null ? "–" : `${brief(one.bytes)}B`, count(one.refused), one.error ? h("span.bad", { css: { "overflow-wrap": "anywhere" } }, one.error) : "–"]), { caption: "How far each destination is behind" }));
+    if (found.shipping.length) fill(shipping, table([{ title: "Destination" }, { title: "Behind", n: true }, { title: "Files", n: true }, { title: "Left", n: true }, { title: "Refused", n: true }, { title: "Dropped" }, { title: "Last error" }],
+    found.shipping.map((one) => [h("div", {}, one.name, one.target && h("div.note", { css: { "overflow-wrap": "anywhere" } }, one.target)), one.seconds === null ? "–" : one.files ? ms(one.seconds * 1000) : "nothing", count(one.files), one.bytes === null ? "–" : `${brief(one.bytes)}B`, count(one.refused), dropped(one.dropped), one.error ? h("span.bad", { css: { "overflow-wrap": "anywhere" } }, one.error) : "–"]), { caption: "How far each destination is behind" }));
   }
   const told = await api("runs", period(), context.signal);
   context.tell(told);

@@ -68,6 +68,7 @@ class DestinationLag:
         bytes: bytes left to ship; None if the size of a compressed file's content is unknown.
         seconds: age of the oldest unshipped event; None if unknown.
         refused: number of records that it refused.
+        dropped: cause to the number of records that it will never have; None if unknown.
         error: the last error; None if there was none.
     """
 
@@ -77,6 +78,7 @@ class DestinationLag:
     bytes: int | None
     seconds: float | None
     refused: int | None
+    dropped: Mapping[str, int | None] | None
     error: str | None
 
 
@@ -155,10 +157,11 @@ def _destination(log: Log, name: str, now_us: int) -> DestinationLag:
         one = read_shipments(log.directory, name)
         lag = one.lag(log.directory, now_us)
     except (OSError, LeadlogError) as error:
-        return DestinationLag(name, None, None, None, None, None, _text(str(error)))
+        return DestinationLag(name, None, None, None, None, None, None, _text(str(error)))
     target, wrong = one.meta.get("target"), one.meta.get("error")
+    dropped = {str(_text(cause)): records for cause, (_, _, records) in one.dropped.items()}
     return DestinationLag(
-        name, _text(target), lag.files, lag.bytes, lag.seconds, one.refused, _text(wrong)
+        name, _text(target), lag.files, lag.bytes, lag.seconds, one.refused, dropped, _text(wrong)
     )
 
 

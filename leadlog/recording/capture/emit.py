@@ -16,7 +16,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from sqlalchemy.exc import StatementError
 
 from leadlog.core.records import shape
 from leadlog.core.records.captured import SUCCESSES
@@ -134,7 +133,7 @@ def _emit(operation: "Operation") -> None:
     if _log.is_enabled_for(LEVELS[level]):
         _log.hand_over(_CATEGORY, frame(operation, level, outcome, operation.known))
     operation.written()
-    if error is not None and not error.recorded:
+    if error is not None:
         with resume_session(operation.session):
             _emit_error(operation, error)
 
@@ -143,7 +142,7 @@ def _emit_error(operation: "Operation", error: "ErrorFacts") -> None:
     context = {
         "operation": operation_name(operation.operation_type, operation.entity),
         "operation_id": operation.operation_id,
-        "lead_data": None if error.shared else operation.lead,
+        "lead_data": operation.lead,
     }
     if error.called_from is not None:
         context["called_from"] = error.called_from
@@ -174,8 +173,6 @@ class ErrorFacts:
         details: `error_message`, `error_code`, `exception_class`, `stack_trace` and `fingerprint`.
         called_from: file, line and function of the application that made the call; None if the
             stack shows none.
-        shared: whether several operations failed with it; the row that caused it is unknown.
-        recorded: whether the error record is that of another operation.
     """
 
     error_type: str
@@ -183,13 +180,9 @@ class ErrorFacts:
     duplicate: bool
     details: dict[str, str | None]
     called_from: str | None = None
-    shared: bool = False
-    recorded: bool = False
 
 
-def error_facts(
-    error: BaseException, *, concealed: bool = False, shared: bool = False
-) -> ErrorFacts:
+def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
     """Return the facts of an exception; never raises, even if the exception's own code does.
 
     Args:
@@ -197,10 +190,7 @@ def error_facts(
         concealed: whether its text may hold a value that must not be in the log. Drivers quote
             values in their messages, SQLAlchemy quotes the statement and its parameters, and a line
             of source code may be SQL: none of these is kept.
-        shared: whether several operations failed with it.
     """
-    # A database error is always a new exception; others may be raised again, as a new error.
-    recorded = isinstance(error, StatementError) and already_recorded(error)
     mark_recorded(error, concealed=concealed)
     callers = _callers(error)
     trace = getattr(getattr(error, "orig", None), "__traceback__", None)
@@ -210,9 +200,7 @@ def error_facts(
         places = "\n".join(_places(error, callers, message))
         details |= {"error_message": message, "stack_trace": places}
     called_from = _place(callers[-1]) if callers else None
-    return ErrorFacts(
-        error_type_of(error), message, _is_duplicate(error), details, called_from, shared, recorded
-    )
+    return ErrorFacts(error_type_of(error), message, _is_duplicate(error), details, called_from)
 
 
 def mark_recorded(error: BaseException, *, concealed: bool = False) -> None:

@@ -340,7 +340,7 @@ def link_failed(
         rows = len(writes.parameters(context))
         for place in range(rows):
             operation = writes.link(context, number, target, place)
-            operation.fail(error, concealed=target.main.conceals, shared=rows > 1)
+            operation.fail(error, concealed=target.main.conceals)
             _show(operation, target, context)
             if rows == 1:  # with several rows, the bad one is unknown
                 operation.duplicate_detected = bool(operation.error and operation.error.duplicate)

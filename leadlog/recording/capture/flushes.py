@@ -469,10 +469,9 @@ def _note_failure(flush: Flush, error: BaseException) -> None:
             failed.append(operation)
     automatic = TransactionState.NONE in flush.connections.values()
     unsure = flush.persisted or (automatic and len(failed) > 1)
-    facts = error_facts(error, concealed=concealed, shared=len(failed) > 1)
-    others = attrs.evolve(facts, recorded=True)  # one exception is one error
-    for number, operation in enumerate(failed):
-        operation.error = others if number else facts
+    facts = error_facts(error, concealed=concealed)
+    for operation in failed:
+        operation.error = facts
         if flush.failing is not None:
             operation.ran(flush.failing)
         if len(failed) == 1:  # with several objects, the bad one is unknown

@@ -276,9 +276,9 @@ class Operation:
         statement, self.statement_fingerprint = sql.normalised(text)
         self.statement = None if secret else statement
 
-    def fail(self, error: BaseException, *, concealed: bool = False, shared: bool = False) -> None:
+    def fail(self, error: BaseException, *, concealed: bool = False) -> None:
         """Note the exception that the call raised; see `error_facts`."""
-        self.error = error_facts(error, concealed=concealed, shared=shared)
+        self.error = error_facts(error, concealed=concealed)
 
     def close(self) -> None:
         """End the call; its record is written now, or when its last write is resolved.

@@ -81,6 +81,7 @@ class RecordedWork:
         status: HTTP status, close code or exit code.
         outcome: outcome set by the framework's module; None derives it from exception and status.
         success: see `outcome`.
+        was_left: whether nothing reported its end, so that the time after the response is unknown.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class RecordedWork:
         self._stopped = False
         self._write_error = False
         self._responded_ns: int | None = None
-        self._was_left = False
+        self.was_left = False
         outer_session, outer = current_session(), _current.get()
         self.session = OpenSession(
             **({} if outer is None else {"session_id": outer_session.session_id}),
@@ -164,14 +165,13 @@ class RecordedWork:
             structlog.contextvars.unbind_contextvars(*now)
             structlog.contextvars.bind_contextvars(**self._bound)
 
-    def leave_unended(self) -> None:
-        """End work whose end was not reported; the time after the last byte is unknown."""
-        self._was_left = True
-        self.__exit__(None, None, None)
+    def responded(self, at_ns: int | None = None) -> None:
+        """Note that the whole response was sent; later time counts as background work.
 
-    def responded(self) -> None:
-        """Note that the whole response was sent; later time counts as background work."""
-        self._responded_ns = time.perf_counter_ns()
+        Args:
+            at_ns: when it was, by `time.perf_counter_ns`; now by default.
+        """
+        self._responded_ns = time.perf_counter_ns() if at_ns is None else at_ns
 
     @property
     def task_id(self) -> object:
@@ -221,13 +221,13 @@ class RecordedWork:
         return "completed"
 
     def _write(self) -> None:
-        ended_us, ended_ns = now_us(), None if self._was_left else time.perf_counter_ns()
+        ended_us, ended_ns = now_us(), None if self.was_left else time.perf_counter_ns()
         responded_ns = self._responded_ns or ended_ns
         measured_ns = None if responded_ns is None else responded_ns - self._started_ns
         total_ms, outcome = None if measured_ns is None else measured_ns / 1e6, self._outcome()
         success = outcome in ("completed", "ignored")
         failure = self._failure or {}
-        cpu_ms = None if self._was_left else self._meter.cpu_ms
+        cpu_ms = None if self.was_left else self._meter.cpu_ms
         event = shape.performance_metrics(
             self.name,
             {

@@ -3,6 +3,7 @@
 import atexit
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -77,10 +78,13 @@ def _code(status: str) -> int | None:
 
 
 def _content_length(headers: list[tuple[str, str]]) -> int | None:
-    """Return the length that a response states; None where it states none."""
-    for name, value in headers:
-        if name.lower() == "content-length" and value.strip().isdecimal():
-            return int(value)
+    """Return the stated length of a response; None if there is none. Never raise."""
+    try:
+        for name, value in headers:
+            if name.lower() == "content-length":
+                return int(value)
+    except Exception:  # noqa: BLE001 - malformed headers are the server's to refuse
+        return None
     return None
 
 
@@ -122,11 +126,6 @@ class _Start:
         return self._start_response(status, headers, *rest)
 
 
-def _cancel_unsent(work: RecordedWork) -> None:
-    if not work.has_responded and not work.has_failed:
-        work.outcome = "cancelled"
-
-
 class _Body:
     """A response body whose parts are generated in the request's context.
 
@@ -141,7 +140,8 @@ class _Body:
         self._work: RecordedWork | None = work
         self._context = context
         self._start = start
-        self._sent = 0
+        self._produced = 0
+        self._whole_ns: int | None = None
         self._parts: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
@@ -151,15 +151,14 @@ class _Body:
         try:
             part = self._context.run(self._next)
         except StopIteration:
-            self._sent_all()
+            if self._work is not None:  # the server asks again when it has sent the last part
+                self._work.responded()
             raise
         except BaseException as error:
             if self._work is not None:
                 self._work.fail(error)
             raise
-        self._sent += len(part)
-        if self._start.length is not None and self._sent >= self._start.length:
-            self._sent_all()
+        self._count(part)
         return part
 
     def _next(self) -> bytes:
@@ -167,45 +166,60 @@ class _Body:
             self._parts = iter(self._body)
         return next(self._parts)
 
-    def _sent_all(self) -> None:
-        if self._work is not None and not self._work.has_responded:
-            self._work.responded()
+    def _count(self, part: bytes) -> None:
+        """Note when the stated length is reached; a server need not ask for more then."""
+        if self._start.length is not None and self._whole_ns is None:
+            with suppress(Exception):  # not a part that has a length: the server refuses it
+                self._produced += len(part)
+                if self._produced >= self._start.length:
+                    self._whole_ns = time.perf_counter_ns()
 
     def close(self) -> None:
         """Note that the response was sent or the client left; called by the server."""
+        if self._whole_ns is not None and sys.exc_info()[0] is None:
+            self._respond(None)
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
                 self._context.run(close)
         except BaseException:
-            self._end(*sys.exc_info())
+            self._context.run(self._end, *sys.exc_info())
             raise
-        self._end(None, None, None)
+        self._context.run(self._end, None, None, None)
+
+    def _respond(self, at_ns: int | None) -> None:
+        if self._work is not None and not self._work.has_responded:
+            self._work.responded(at_ns)
 
     def _end(self, *raised: Any) -> None:
-        work = self._take()
-        if work is not None:
-            if raised[0] is None:
-                _cancel_unsent(work)
-            self._context.run(work.__exit__, *raised)
-
-    def _take(self) -> RecordedWork | None:
         _unended.discard(self)
         work, self._work = self._work, None
-        return work
+        if work is not None:
+            if not work.has_responded and not work.has_failed and raised[0] is None:
+                work.outcome = "cancelled"
+            work.__exit__(*raised)
 
     @property
-    def is_sent(self) -> bool:
-        """Whether the whole body was sent but is not closed yet."""
-        return self._work is not None and self._work.has_responded
+    def is_whole(self) -> bool:
+        """Whether all parts were produced, and the body is not closed yet."""
+        work = self._work
+        return work is not None and (work.has_responded or self._whole_ns is not None)
 
     def leave(self) -> None:
         """End the request of a body that is not going to be closed; never raise."""
-        with suppress(Exception):  # the interpreter may be ending
-            work = self._take()
-            if work is not None:
-                _cancel_unsent(work)
-                self._context.run(work.leave_unended)
+        with suppress(Exception):  # the body is still producing, or the interpreter is ending
+            self._context.run(self._leave)
+
+    def _leave(self) -> None:
+        if self._work is not None:
+            if self._whole_ns is not None:
+                self._respond(self._whole_ns)
+            self._work.was_left = True
+            self._end(None, None, None)
+
+    def forget(self) -> None:
+        """Write no record of the request: it is the parent process's."""
+        self._work = None
 
     __del__ = leave
 
@@ -215,17 +229,25 @@ _unended: weakref.WeakSet[_Body] = weakref.WeakSet()
 
 
 def _end_the_last() -> None:
-    """End the thread's previous request if its response was sent but not closed."""
+    """End the thread's previous request if its body is whole but not closed."""
     last = getattr(_thread, "last", None)
     body = None if last is None else last()
-    if body is not None and body.is_sent:
+    if body is not None and body.is_whole:
         body.leave()
 
 
 @atexit.register
 def _end_all() -> None:
-    for body in list(_unended):
-        body.leave()
+    with suppress(RuntimeError):  # a thread that still serves adds to them
+        for body in list(_unended):
+            body.leave()
 
 
-forks.in_child(_unended.clear)  # they are the parent's
+def _forget_all() -> None:
+    with suppress(RuntimeError):  # forked while another thread added to them
+        for body in list(_unended):
+            body.forget()
+    _unended.clear()
+
+
+forks.in_child(_forget_all)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from leadlog.core.native import Lock
+from leadlog.core.native import RLock
 from leadlog.recording.sinks.contract import Sink, SinkStats
 
 
@@ -95,10 +95,12 @@ class MemorySink:
         lines: `(category, line)` in order of arrival.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_lock")  # see leadlog.core.native
+
     def __init__(self) -> None:
         self.lines: list[tuple[str, bytes]] = []
         self._closed = False
-        self._lock = Lock()
+        self._lock = RLock()  # a finaliser that logs may come in between
 
     def write(self, category: str, line: bytes) -> bool:
         """See `Sink.write`."""

@@ -1,4 +1,4 @@
-"""Captures all that happens in a process: every mapped class, on every engine."""
+"""Capture of everything in a process: every mapped class, on every engine."""
 
 import dataclasses
 import traceback
@@ -17,10 +17,10 @@ from leadlog_peers.expected import PROVOKED
 
 
 class Everything:
-    """Every mapped class of this process, captured on every engine from when it is mapped.
+    """Capture of every mapped class of this process, on every engine, as soon as it is mapped.
 
-    Everything that can be recorded is: reads that SQLAlchemy makes by itself and hits of the
-    identity map too.
+    Everything that can be recorded is recorded, including SQLAlchemy's internal reads and hits of
+    the identity map.
 
     Args:
         directory: the log directory.
@@ -35,20 +35,20 @@ class Everything:
         self._watch_failures()
         always = _mapped_class()
         with _listening() as self._listeners:
-            # Keeps every engine captured, also where a test maps nothing; and from the first
-            # `clear_mappers` of the suite on it is a captured class that is mapped no longer.
+            # Keeps every engine captured, even if a test maps nothing; after the first
+            # `clear_mappers` of the suite it is a captured class that is no longer mapped.
             self._always = leadlog.capture(always, internal=True, hits=True)
             event.listen(Mapper, "after_mapper_constructed", self._mapped)
             event.listen(object, "class_uninstrument", self._unmapped, propagate=True)
 
     def listen_again(self) -> None:
-        """Puts back what a test has swept away: some remove all listeners of the process."""
+        """Restore the listeners after a test; some tests remove all listeners of the process."""
         for target, name, listener, options in self._listeners:
             if not event.contains(target, name, listener):
                 event.listen(target, name, listener, **options)
 
     def _watch_failures(self) -> None:
-        """Leadlog says only the first failure inside itself; here each has to be found."""
+        """Count every failure inside leadlog, which itself reports only the first."""
         failed = PipelineSlot.failed
 
         def told(slot: PipelineSlot, error: Exception) -> None:
@@ -64,7 +64,7 @@ class Everything:
         PipelineSlot.failed = told
 
     def _mapped(self, _mapper: Mapper[Any], mapped: type) -> None:
-        self._unmapped(mapped)  # where it is mapped anew
+        self._unmapped(mapped)  # if it is mapped again
         self._handles[mapped] = leadlog.capture(mapped, internal=True, hits=True)
         self.captured += 1
 
@@ -74,7 +74,7 @@ class Everything:
             handle.release()
 
     def close(self) -> dict[str, int]:
-        """Writes everything, and tells what became of it."""
+        """Write everything; return the counts."""
         self.listen_again()
         event.remove(Mapper, "after_mapper_constructed", self._mapped)
         event.remove(object, "class_uninstrument", self._unmapped)
@@ -91,7 +91,7 @@ class Everything:
 
 @contextmanager
 def _listening() -> Iterator[list[tuple[Any, str, Any, dict[str, Any]]]]:
-    """Gives what is added to classes in the block: target, event, listener and options."""
+    """Yield the listeners added to classes in the block: target, event, listener, options."""
     added: list[tuple[Any, str, Any, dict[str, Any]]] = []
     listen = event.listen
 
@@ -120,7 +120,7 @@ def _mapped_class() -> type:
 
 
 def counts_of(stats: leadlog.Stats, *, flushed: bool) -> dict[str, int]:
-    """The numbers of a pipeline's stats that a run of the suite is judged by."""
+    """Return the counts of a pipeline's stats by which a run of the suite is judged."""
     fields: dict[str, Any] = dataclasses.asdict(stats)
     return {
         "records accepted": sum(fields["accepted"].values()),

@@ -1,6 +1,6 @@
 """The tests of other projects whose outcome capture may change, each with the reason.
 
-A test that is not here and differs fails its run, and so does one that is here and does not differ.
+A run fails if a test differs that is not listed here, or if a listed test does not differ.
 """
 
 import sqlite3
@@ -30,7 +30,7 @@ PROVOKED = {
         "test/orm/test_events.py calls all listeners itself, without their arguments"
     ),
 }
-"""Failures inside leadlog that a test means to bring about: a part of their text, and the reason.
+"""Failures inside leadlog that a test provokes deliberately: a part of their text, and the reason.
 
-A hook that raises reports it as a failure, and the application, here the test, sees nothing.
+If a hook raises, leadlog reports a failure, and the application, here the test, is not affected.
 """

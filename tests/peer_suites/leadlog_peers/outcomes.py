@@ -12,13 +12,13 @@ MISSING = "missing"
 
 @dataclass
 class Run:
-    """What one run of the suite came to.
+    """The result of one run of the suite.
 
     Attributes:
         outcomes: by test: passed, skipped, xfailed, xpassed, or the phases that failed.
-        reasons: the last line of what a test that failed said, by test.
-        counts: what became of the records, by name; one mapping per process.
-        crashes: what workers that died said.
+        reasons: the last line of a failed test's report, by test.
+        counts: counts of the records, by name; one mapping per process.
+        crashes: the messages of workers that died.
     """
 
     outcomes: dict[str, str] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Run:
     crashes: list[str] = field(default_factory=list)
 
     def note(self, report: pytest.TestReport) -> None:
-        """Takes in the report on one phase of a test."""
+        """Add the report on one phase of a test."""
         name, before = report.nodeid, self.outcomes.get(report.nodeid)
         if hasattr(report, "wasxfail"):
             outcome = "xfailed" if report.skipped else "xpassed"
@@ -43,18 +43,18 @@ class Run:
             self.outcomes[name] = f"{before}, {outcome}"
 
     def totals(self) -> Counter[str]:
-        """How many tests passed, failed and so on."""
+        """Return the number of tests by outcome."""
         return Counter(outcome.split(" ")[0] for outcome in self.outcomes.values())
 
     def total(self) -> dict[str, int]:
-        """What became of the records of all processes together."""
+        """Return the counts of the records of all processes together."""
         total: Counter[str] = Counter()
         for counts in self.counts:
             total.update(counts)
         return dict(total)
 
     def as_json(self) -> dict[str, Any]:
-        """For `Run(**json)` in another process."""
+        """Return the run as JSON, for `Run(**json)` in another process."""
         return {
             "outcomes": self.outcomes,
             "reasons": self.reasons,
@@ -64,7 +64,7 @@ class Run:
 
 
 def differences(plain: Run, captured: Run) -> dict[str, tuple[str, str]]:
-    """The tests whose outcomes differ, with both; `missing` where a run did not have it."""
+    """Return the tests whose outcomes differ, with both; `missing` if a run lacks the test."""
     names = {**plain.outcomes, **captured.outcomes}
     both = {
         name: (plain.outcomes.get(name, MISSING), captured.outcomes.get(name, MISSING))
@@ -75,12 +75,12 @@ def differences(plain: Run, captured: Run) -> dict[str, tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How two runs compare, given the differences that are expected.
+    """The comparison of two runs, given the expected differences.
 
     Attributes:
-        unexpected: differing tests that are not on the list.
-        expected: differing tests that are.
-        outdated: tests on the list that do not differ.
+        unexpected: differing tests that are not listed.
+        expected: differing tests that are listed.
+        outdated: listed tests that do not differ.
     """
 
     unexpected: Mapping[str, tuple[str, str]]
@@ -89,12 +89,12 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether the list says it all, and nothing else."""
+        """Whether the differences are exactly the listed ones."""
         return not self.unexpected and not self.outdated
 
 
 def judge(plain: Run, captured: Run, expected: Mapping[str, str]) -> Verdict:
-    """Holds the differences of two runs against the expected ones, which are reasons by test."""
+    """Compare the differences of two runs with the expected ones, given as reasons by test."""
     found = differences(plain, captured)
     return Verdict(
         unexpected={name: pair for name, pair in found.items() if name not in expected},

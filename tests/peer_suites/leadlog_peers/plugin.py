@@ -1,7 +1,7 @@
-"""A pytest plugin for SQLAlchemy's own tests: writes their outcomes, and captures everything.
+"""A pytest plugin for SQLAlchemy's own tests: captures everything and writes the outcomes.
 
-`run.py` loads it with `-p leadlog_peers.plugin`. Under xdist each worker captures in a
-process of its own; the controller collects what became of the records, and the outcomes.
+`run.py` loads it with `-p leadlog_peers.plugin`. Under xdist each worker process captures
+separately; the controller collects the outcomes and the counts of the records.
 """
 
 import json
@@ -18,7 +18,7 @@ _CAPTURED = pytest.StashKey[Everything]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Strings, not paths: xdist sends them to its workers."""
+    """Add the options; strings, not paths, since xdist sends them to its workers."""
     group = parser.getgroup("leadlog")
     group.addoption("--leadlog-outcomes", help="file that the outcomes are written to")
     group.addoption("--leadlog-capture", help="log directory; without it nothing is captured")
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Captures from before the first test module is imported and maps its classes."""
+    """Begin to capture before the first test module is imported and maps its classes."""
     config = session.config
     if not hasattr(config, "workerinput"):
         config.stash[_RUN] = Run()
@@ -38,7 +38,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """After the fixtures of a test, which may have removed the listeners of everybody."""
+    """Restore the listeners after the fixtures of a test, which may have removed them all."""
     captured = item.config.stash.get(_CAPTURED, None)
     if captured is not None:
         captured.listen_again()
@@ -46,7 +46,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> Any:
-    """Notes the outcome of each phase of a test, where the reports of all workers come together."""
+    """Note the outcome of each phase of a test, in the process that gets all reports."""
     run = _current.stash.get(_RUN, None)
     if run is not None:
         run.note(report)
@@ -54,7 +54,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> Any:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Remembers the configuration, which reports do not carry."""
+    """Keep the configuration, which reports do not carry."""
     global _current  # noqa: PLW0603 - pytest hands it to no hook about reports
     _current = config
 
@@ -64,7 +64,7 @@ _current: pytest.Config
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Closes the log; hands the counts to the controller, which writes the file."""
+    """Close the log; pass the counts to the controller, which writes the file."""
     config = session.config
     captured = config.stash.get(_CAPTURED, None)
     counts = captured.close() if captured is not None else None
@@ -81,7 +81,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Takes a worker's counts; one that crashed has none, which is told."""
+    """Take a worker's counts; one that crashed has none, which is reported."""
     counts = getattr(node, "workeroutput", {}).get("leadlog")
     run = _current.stash[_RUN]
     if counts is not None:
@@ -91,7 +91,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Prints what became of the captured records."""
+    """Print the counts of the captured records."""
     run = _current.stash.get(_RUN, None)
     if run is not None and run.counts:
         terminalreporter.section("leadlog")

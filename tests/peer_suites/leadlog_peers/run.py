@@ -1,7 +1,7 @@
-"""Runs public test suites without and with everything captured, and compares test by test.
+"""Run public test suites without and with everything captured, and compare test by test.
 
-`make sqlalchemy-tests` and `make peer-suites` run it. Exits with 1 where the outcome of a test
-differs and `expected.py` does not say why, or where a record was lost.
+`make sqlalchemy-tests` and `make peer-suites` run it. Exits with 1 if the outcome of a test
+differs without a reason in `expected.py`, or if a record was lost.
 """
 
 import argparse
@@ -49,14 +49,14 @@ def pip(python: Path | str, *arguments: str) -> None:
     """Run pip of an environment.
 
     Raises:
-        CalledProcessError: pip failed, and has said why.
+        CalledProcessError: pip failed, and has printed the reason.
     """
     command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
     subprocess.run(command, check=True, timeout=900)
 
 
 def source(suite: Suite, cache: Path) -> Path:
-    """Return the folder of a source distribution, downloaded where it is not there yet."""
+    """Return the folder of a source distribution; download it if necessary."""
     project, release = suite.project, release_of(suite)
     folder = cache / f"{project}-{release}"
     if not folder.exists():
@@ -69,7 +69,7 @@ def source(suite: Suite, cache: Path) -> Path:
                 opened.extractall(temporary, filter="data")
             (unpacked,) = (path for path in Path(temporary).iterdir() if path.is_dir())
             if not any(_configures_pytest(path) for path in unpacked.iterdir()):
-                # Else pytest would look upwards, and find the configuration of this project.
+                # Otherwise pytest would find the configuration of this project in a parent folder.
                 (unpacked / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
             unpacked.rename(folder)
     return folder
@@ -83,7 +83,7 @@ def _configures_pytest(path: Path) -> bool:
 
 
 def interpreter(suite: Suite, cache: Path) -> Path:
-    """Return the Python that runs a suite, in an environment made where there is none yet."""
+    """Return the Python that runs a suite; create its environment if necessary."""
     if not suite.needs:
         return Path(sys.executable)
     folder = cache / f"env-{suite.project}-{sys.version_info[0]}.{sys.version_info[1]}"
@@ -94,7 +94,7 @@ def interpreter(suite: Suite, cache: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
         options = ("install", "-q", "--constraint", str(CONSTRAINTS), "--editable", str(ROOT))
-        # A project of its own may want an older version of what is pinned here.
+        # Another project may need an older version of a package that is pinned here.
         pip(python, *options, "pytest", "pytest-xdist")
         pip(python, "install", "-q", suite.requirement, *suite.needs)
         ready.write_text(wanted, encoding="utf-8")
@@ -118,13 +118,13 @@ class Environment:
     arguments: argparse.Namespace
 
     def run(self, outcomes: Path, log: Path | None) -> tuple[Run, float]:
-        """Run the suite once, captured where there is a log directory.
+        """Run the suite once, captured if there is a log directory.
 
         Returns:
-            What it came to, and how many seconds it took.
+            The run, and its duration in seconds.
         """
         suite, arguments = self.suite, self.arguments
-        # The plugin's own package, and the installed project, not the source beside the tests.
+        # The plugin's own package, and the installed project, not the source next to the tests.
         paths = (Path(__file__).parents[1], ROOT, ROOT / "processors")
         environment = {
             **os.environ,
@@ -190,10 +190,10 @@ def table(title: str, plain: tuple[Run, float], captured: tuple[Run, float]) -> 
 def report(
     plain: Run, captured: Run, written: Counter[str], verdict: Verdict, reasons: Mapping[str, str]
 ) -> list[str]:
-    """Print what the runs came to, but for their table.
+    """Print the results of the runs, without their table.
 
     Returns:
-        What is wrong, if anything is.
+        The faults found, if any.
     """
     counts = captured.total()
     for name, value in counts.items():
@@ -210,7 +210,7 @@ def report(
 
 
 def wrong(plain: Run, captured: Run, written: Counter[str], verdict: Verdict) -> list[str]:
-    """Return what is wrong with the runs, in sentences."""
+    """Return the faults of the runs, as sentences."""
     counts = captured.total()
     found = [] if plain.totals()["passed"] else ["no test passed"]
     if verdict.unexpected:
@@ -228,10 +228,10 @@ def wrong(plain: Run, captured: Run, written: Counter[str], verdict: Verdict) ->
 
 
 def compare(name: str, arguments: argparse.Namespace) -> tuple[str, list[str]]:
-    """Run a suite twice, and print how the runs compare.
+    """Run a suite twice, and print the comparison of the runs.
 
     Returns:
-        Their table, and what is wrong.
+        Their table, and the faults found.
     """
     suite = SUITES[name]
     cache = arguments.cache.absolute()
@@ -253,7 +253,7 @@ def compare(name: str, arguments: argparse.Namespace) -> tuple[str, list[str]]:
 
 
 def main() -> None:
-    """Download, run twice, compare."""
+    """Download the suites, run each twice, and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suite", action="append", choices=sorted(SUITES), help="repeatable")
     parser.add_argument("tests", nargs="*", help="in place of all that the suite has")

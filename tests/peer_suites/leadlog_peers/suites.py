@@ -11,16 +11,16 @@ __all__ = ["SUITES", "Suite"]
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A project's test suite, as its source distribution brings it.
+    """A project's test suite, as in its source distribution.
 
     Attributes:
         requirement: Name and version of the project on the package index; without a version, the
             one that .ci/constraints.txt pins.
-        tests: What of the suite is run, relative to its root.
+        tests: The tests to run, relative to the suite's root.
         options: Further options of pytest.
-        needs: What its tests need beside the project, as requirements. Such a suite runs in an
-            environment of its own, the others run in the present one.
-        databases: Whether it takes SQLAlchemy's options `--db` and `--dburi`.
+        needs: Further requirements of its tests. Such a suite runs in a separate environment, the
+            others in the current one.
+        databases: Whether it accepts SQLAlchemy's options `--db` and `--dburi`.
         expected: The tests whose outcome capture may change, with the reasons.
     """
 
@@ -38,8 +38,8 @@ class Suite:
 
 
 # SQLAlchemy's tests that count Python's calls and memory (test/aaa_profiling) are not in the
-# selection; its options leave out what else depends on time or on other tools, as SQLAlchemy's own
-# checks do.
+# selection; its options leave out other tests that depend on time or on other tools, as
+# SQLAlchemy's own checks do.
 SUITES = {
     "sqlalchemy": Suite(
         "SQLAlchemy",
