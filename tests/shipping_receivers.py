@@ -47,6 +47,36 @@ def append(path: Path, *events: dict[str, Any] | bytes) -> list[str]:
     return [one["event_id"] for one in events if isinstance(one, dict) and "event_id" in one]
 
 
+class Answering(ThreadingHTTPServer):
+    """Answers every request in the same way, and keeps the requests."""
+
+    def __init__(self, status, headers=(), body=b"{}"):
+        self.asked = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                server.asked.append((self.path, self.headers.get("Authorization")))
+                self.send_response(status)
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_PUT = do_GET  # noqa: N815 - http.server's names
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+
 class Trouble(ThreadingHTTPServer):
     """Forwards requests to a receiver, and injects faults.
 

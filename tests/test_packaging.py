@@ -69,6 +69,15 @@ def test_the_migrations_are_in_the_wheel(contents):
     assert len([name for name in contents if name.startswith(f"{folder}/versions/r")]) >= 2
 
 
+def test_the_files_for_receivers_are_in_the_wheel(contents):
+    """`leadlog ship files` writes the whole Splunk app from an installed package."""
+    folder = "leadlog/shipping/files"
+    shipped = {name for name in contents if name.startswith(f"{folder}/")}
+    names = ("default/app.conf", "default/props.conf", "default/transforms.conf")
+    more = ("default/data/ui/views/leadlog.xml", "metadata/default.meta")
+    assert shipped == {f"{folder}/splunk/{name}" for name in names + more}
+
+
 def test_nothing_but_the_packages_is_in_the_wheel(contents):
     """No tests, docs or build files end up in an application's site-packages."""
     tops = {name.partition("/")[0] for name in contents}

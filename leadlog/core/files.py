@@ -26,6 +26,7 @@ __all__ = [
     "make_folder",
     "open_file",
     "output_file",
+    "remedy_of",
     "remove_abandoned",
     "replace",
     "replacing",
@@ -36,6 +37,27 @@ _TRIES = 8
 
 DRAFT = re.compile(r"\.(?P<name>.+?)\.[0-9a-f]{8}\.tmp")
 """The name of a draft; the group `name` is the name of the file that the draft replaces."""
+
+
+def remedy_of(error: Exception, otherwise: str) -> str:
+    """Return the remedy for a failed write.
+
+    Args:
+        error: An OSError or a sqlite3.Error.
+        otherwise: The remedy for a cause that is not recognised.
+
+    >>> remedy_of(OSError(errno.ENOSPC, "No space left on device"), "try again")
+    'free some space on that disk'
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    name = getattr(error, "sqlite_errorname", "")
+    if number in {errno.ENOSPC, errno.EDQUOT} or name == "SQLITE_FULL":
+        return "free some space on that disk"
+    if number == errno.EROFS:
+        return "mount that file system for writing"
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return "another process is writing to it; try again"
+    return otherwise
 
 
 def make_folder(path: Path, mode: int = 0o700, *, parents: bool = True) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from leadlog.core.errors import LeadlogError, LogDirectoryError, ReadError
-from leadlog.core.files import make_folder, open_file
+from leadlog.core.files import make_folder, open_file, remedy_of
 from leadlog.core.locks import try_lock
 from leadlog.core.places import modes_of
 from leadlog.monitor import storage
@@ -116,7 +116,8 @@ def open_state(directory: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise LogDirectoryError(
-            f"cannot write {path}: {error}; run the monitor as the user who writes the log"
+            f"cannot write {path}: {error}; "
+            + remedy_of(error, "run the monitor as the user who writes the log")
         ) from error
     try:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -19,6 +19,7 @@ import orjson
 
 from leadlog.core.databases import Database
 from leadlog.core.errors import LogDirectoryError, ReadError
+from leadlog.core.files import remedy_of
 from leadlog.core.layout import LogFile
 from leadlog.core.locks import try_lock
 
@@ -153,8 +154,7 @@ def shipping_lock(directory: Path, name: str) -> Iterator[str | None]:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LogDirectoryError(
-            f"cannot write {path}: {error.strerror or error}; run this as the user who writes the "
-            "log"
+            f"cannot write {path}: {error.strerror or error}; {remedy_of(error, _AS_WRITER)}"
         ) from error
     try:
         if not try_lock(fd):
@@ -186,12 +186,10 @@ class Shipments(Database):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Whatever a power cut reverts is shipped again: positions are reverted with it.
             super().__init__(path, seconds=BUSY_SECONDS)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise _unwritable(path, error) from error
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only
-                raise LogDirectoryError(f"cannot write {path}: {error}; {_AS_WRITER}") from error
             raise ReadError(f"{path} cannot be used: {error}; {damaged}") from error
-        except OSError as error:
-            raise LogDirectoryError(f"cannot write {path}: {error}; {_AS_WRITER}") from error
         try:
             (version,) = self.connection.execute("PRAGMA user_version").fetchone()
             if version > _VERSION:
@@ -201,12 +199,24 @@ class Shipments(Database):
                 )
             self.connection.executescript(_TABLES)
             self.connection.execute(f"PRAGMA user_version = {_VERSION}")
+        except sqlite3.OperationalError as error:
+            self.close()
+            raise _unwritable(path, error) from error
         except sqlite3.Error as error:
             self.close()
             raise ReadError(f"{path} cannot be used: {error}; {damaged}") from error
         except BaseException:
             self.close()
             raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection for one transaction."""
+        try:
+            with self.connection as connection:
+                yield connection
+        except sqlite3.OperationalError as error:  # locked, full, read-only
+            raise _unwritable(self.path, error) from error
 
     # --------------------------------------------------------------------------------- positions
 
@@ -234,7 +244,7 @@ class Shipments(Database):
             gone: Files that no longer exist.
             dropped: (cause, files, bytes, records) of content that will never be shipped.
         """
-        with self.connection as connection:
+        with self._writing() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -271,7 +281,7 @@ class Shipments(Database):
 
     def put(self, **values: object) -> None:
         """Store values by name."""
-        with self.connection as connection:
+        with self._writing() as connection:
             for name, value in values.items():
                 _put(connection, name, value)
 
@@ -304,7 +314,7 @@ class Shipments(Database):
             at_us: The current time, microseconds since 1970.
         """
         taken = list(accepted)
-        with self.connection as connection:
+        with self._writing() as connection:
             connection.executemany(
                 "DELETE FROM refused WHERE number = ?", [(one.number,) for one in taken]
             )
@@ -343,7 +353,7 @@ class Shipments(Database):
 
     def erasures_done(self, events: Iterable[Erased]) -> None:
         """Mark erasures as carried out by the destination."""
-        with self.connection as connection:
+        with self._writing() as connection:
             connection.executemany(
                 "UPDATE erased SET done = 1, line = NULL WHERE event_id = ?",
                 [(one.event_id,) for one in events],
@@ -351,7 +361,7 @@ class Shipments(Database):
 
     def note_erased(self, events: Iterable[Erased]) -> None:
         """Record events that an erasure removes or changes, before it does."""
-        with self.connection as connection:
+        with self._writing() as connection:
             rows = list(events)
             connection.executemany(
                 "INSERT INTO erased (event_id, category, date, line, removed, done) "
@@ -367,6 +377,10 @@ class Shipments(Database):
                 "UPDATE refused SET line = ? WHERE event_id = ?",
                 [(one.line, one.event_id) for one in rows if one.line is not None],
             )
+
+
+def _unwritable(path: Path, error: OSError | sqlite3.Error) -> LogDirectoryError:
+    return LogDirectoryError(f"cannot write {path}: {error}; {remedy_of(error, _AS_WRITER)}")
 
 
 def _put(connection: sqlite3.Connection, name: str, value: object) -> None:

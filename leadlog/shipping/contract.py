@@ -98,6 +98,7 @@ class Sender(Protocol):
 
         Raises:
             UnreachableError: It cannot be reached now.
+            BatchRefusedError: It refused the content of a request.
             DestinationError: It refuses everything.
         """
         ...
@@ -131,6 +132,7 @@ class Sender(Protocol):
 
         Raises:
             UnreachableError: Nothing, or not everything, was deleted.
+            BatchRefusedError: The request was refused for its content.
             DestinationError: The destination refuses.
         """
         ...

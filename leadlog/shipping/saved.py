@@ -79,7 +79,7 @@ def saved_objects(index: str) -> bytes:
     """Return an index pattern, visualizations and a dashboard, one JSON object a line.
 
     Args:
-        index: What index names begin with.
+        index: Prefix of the index names.
     """
     pattern = f"{index}-pattern"
     objects: list[dict[str, Any]] = [
@@ -167,7 +167,7 @@ def receiver_files(index: str) -> dict[str, bytes]:
     """Return the contents of all files for setting up receivers, by path.
 
     Args:
-        index: What index names begin with.
+        index: Prefix of the index names.
     """
     found = {"kibana/leadlog.ndjson": saved_objects(index)}
     for flavour in ("elasticsearch", "opensearch"):

@@ -238,10 +238,14 @@ class Shipper:
         raise _StoppedError
 
     def _tried(self, shipments: Shipments, call: Callable[[], None]) -> None:
-        """Call until the destination can be reached."""
+        """Call until the destination accepts."""
         while True:
             try:
                 call()
+            except BatchRefusedError as error:
+                # No record is at fault, so there is nothing to leave out of another attempt.
+                refusal = DestinationError(f"{self._destination.url}: {error}")
+                self._wait(shipments, refusal)
             except (UnreachableError, DestinationError) as error:
                 self._wait(shipments, error)
             else:
@@ -273,12 +277,22 @@ class Shipper:
             if line == item.raw:
                 found.append(item)
             elif line is not None and (data := decode(line)) is not None:
-                found.append(self._item(item.category, Event(data, line, self._directory, 0)))
+                event = Event(data, line, self._directory, 0)
+                found.append(self._item(item.category, event, event_id=item.event_id))
         return found
 
-    def _item(self, category: str, event: Event, *, anew: bool = False) -> Item:
-        """Return a record to send; with `anew`, encoded without its bytes in the log."""
-        data, raw, event_id = event.data, event.raw, event_id_of(event)
+    def _item(
+        self, category: str, event: Event, *, event_id: str | None = None, anew: bool = False
+    ) -> Item:
+        """Return a record to send.
+
+        Args:
+            category: Folder of the record.
+            event: The record.
+            event_id: Its id before an erasure changed the line; by default the line's.
+            anew: Encode it without its bytes in the log.
+        """
+        data, raw, event_id = event.data, event.raw, event_id or event_id_of(event)
         line = None if anew or type(data) is OddEvent else raw
         try:
             if self._privacy is not None:
@@ -360,7 +374,8 @@ class Shipper:
         data = None if one.line is None else decode(one.line)
         if data is None or one.line is None:
             return None
-        item = self._item(one.category, Event(data, one.line, self._directory, 0))
+        event = Event(data, one.line, self._directory, 0)
+        item = self._item(one.category, event, event_id=one.event_id)
         self._odd.clear()
         return item if item.body else None
 
@@ -378,7 +393,8 @@ class Shipper:
                 if data is not None:
                     event = Event(data, one.line, self._directory, 0)
                     # Its own bytes may be why it was refused, such as the same key twice.
-                    items.append(self._item(one.category, event, anew=True))
+                    item = self._item(one.category, event, event_id=one.event_id, anew=True)
+                    items.append(item)
             still = {one.event_id: one for one in self._delivered(shipments, items)}
             shipments.replayed(
                 [one for one in found if one.event_id not in still],

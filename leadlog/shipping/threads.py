@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, cast
@@ -84,7 +85,12 @@ class ShippingThreads:
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._stop = threading.Event()
-        self._notice = notice
+
+        def heard(text: str) -> None:
+            with suppress(OSError, ValueError):  # standard error may be closed
+                notice(text)
+
+        self._notice = heard
         self._threads = [
             threading.Thread(
                 target=self._work,
@@ -111,13 +117,16 @@ class ShippingThreads:
         while not self._stop.is_set():
             began = time.monotonic()
             try:
-                shipper.run()
+                failure = shipper.run().error or "shipping ended"
             except Exception as error:  # noqa: BLE001 - the process must continue
-                if time.monotonic() - began > _LONGEST_WAIT_SECONDS:
-                    wait = _FIRST_WAIT_SECONDS
-                self._notice(f"{name}: {error}; trying again in {wait:g} s")
-                self._stop.wait(wait)
-                wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
+                failure = str(error)
+            if self._stop.is_set():
+                break
+            if time.monotonic() - began > _LONGEST_WAIT_SECONDS:
+                wait = _FIRST_WAIT_SECONDS
+            self._notice(f"{name}: {failure}; trying again in {wait:g} s")
+            self._stop.wait(wait)
+            wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
         shipper.close()
 
     def start(self) -> None:

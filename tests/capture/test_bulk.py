@@ -239,3 +239,32 @@ def test_rows_of_joined_inheritance_are_created_once(parts: sa.Engine, log: Log)
         ("press.create", "failed", None),
         ("press.create", "rolled_back", 1),
     ]
+
+
+PRESSES = sa.select(Machine.id.label("id"), sa.literal(5).label("tons")).where(Machine.id == 1)
+SUBCLASS: dict[str, Idiom] = {
+    "parameters, in Core": lambda session: session.connection().execute(
+        sa.insert(Press), [{"id": 1, "tons": 5}]
+    ),
+    "values, in Core": lambda session: session.connection().execute(
+        sa.insert(Press).values(id=1, tons=5)
+    ),
+    "values, in a Session": lambda session: session.execute(sa.insert(Press).values(id=1, tons=5)),
+    "rows of a query": lambda session: session.execute(
+        sa.insert(Press).from_select(["id", "tons"], PRESSES)
+    ),
+}
+
+
+@pytest.mark.parametrize("idiom", SUBCLASS)
+def test_an_insert_into_a_subclass_table_alone_is_recorded(
+    parts: sa.Engine, log: Log, idiom: str
+) -> None:
+    """Only the ORM's bulk INSERT writes the base table too; here it is the only statement."""
+    with Session(parts) as session:
+        session.execute(sa.insert(Machine.__table__).values(id=1, kind="press"))
+        session.commit()
+        log.clear()
+        SUBCLASS[idiom](session)
+        session.commit()
+    assert log.told() == [("press.create", "committed", 1)]

@@ -160,6 +160,16 @@ def test_a_read_intends_nothing(notes: Notes) -> None:
     journal.finalise(info, journal.COMMITTED)
 
 
+def test_a_read_keeps_no_note(notes: Notes) -> None:
+    """The note goes with the last record of a write; a read has none in it."""
+    info, transaction = begin()
+    write(transaction, "write").recorded = True
+    transaction.follow(Read([]))
+    journal.commits(info)
+    journal.finalise(info, journal.COMMITTED)
+    assert notes.standing == {}
+
+
 @pytest.mark.parametrize("end", ["still open", "forget", "commit failed", "rolled back"])
 def test_a_commit_that_was_refused_leaves_no_note(notes: Notes, end: str) -> None:
     """A refused COMMIT clears its note, also if the transaction goes on; the next notes again."""
@@ -263,13 +273,24 @@ def test_a_record_that_cannot_be_made_does_not_fail_the_commit(notes: Notes) -> 
 @pytest.mark.parametrize(
     ("outcome", "order"),
     [
-        (journal.COMMITTED, ["first committed", "read committed", "second committed"]),
-        (journal.ROLLED_BACK, ["read rolled_back", "first rolled_back", "second rolled_back"]),
+        (
+            journal.COMMITTED,
+            ["first committed", "second committed", "read committed", "third committed"],
+        ),
+        (
+            journal.ROLLED_BACK,
+            ["read rolled_back", "first rolled_back", "second rolled_back", "third rolled_back"],
+        ),
         (
             journal.COMMIT_FAILED,
-            ["read commit_failed", "first commit_failed", "second commit_failed"],
+            [
+                "read commit_failed",
+                "first commit_failed",
+                "second commit_failed",
+                "third commit_failed",
+            ],
         ),
-        (journal.UNKNOWN, ["read unknown", "first unknown", "second unknown"]),
+        (journal.UNKNOWN, ["read unknown", "first unknown", "second unknown", "third unknown"]),
     ],
 )
 def test_reads_keep_their_place_or_come_first(notes: Notes, outcome: str, order: list[str]) -> None:
@@ -279,9 +300,10 @@ def test_reads_keep_their_place_or_come_first(notes: Notes, outcome: str, order:
     info, transaction = begin()
     write(transaction, "first", found)
     transaction.savepoint("s")
+    write(transaction, "second", found)
     transaction.follow(Read(found))
     assert transaction.followers == 1
-    write(transaction, "second", found)
+    write(transaction, "third", found)
     transaction.release("s")
     journal.finalise(info, outcome)
     assert found == order
@@ -296,6 +318,7 @@ def test_a_savepoint_begins_a_transaction_where_nothing_was_written_before(name:
     transaction.savepoint(name)
     assert transaction.begins_with(same)
     assert not transaction.begins_with("other")
+    assert not transaction.begins_with("zz")
     transaction.savepoint("inner")
     assert transaction.begins_with(same)
     assert not transaction.begins_with("inner")

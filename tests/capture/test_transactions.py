@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -287,10 +288,15 @@ def async_url(request: pytest.FixtureRequest, postgres_database: str) -> str:
 
 
 def in_two_phases(engine: sa.Engine, last: str) -> None:
-    """Prepares a transaction, and then commits it, rolls it back or loses its connection."""
+    """Prepare a transaction, and then commit it, roll it back or lose its connection.
+
+    If `last` is "refused", a deferred constraint makes the server refuse to prepare it.
+    """
     with engine.connect() as connection:
         transaction = connection.begin_twophase("a")
         connection.execute(sa.insert(Person).values(email="a", version=1))
+        if last == "refused":
+            connection.execute(sa.insert(Late), [{"code": 1}, {"code": 1}])
         transaction.prepare()
         getattr(connection if last == "invalidate" else transaction, last)()
     if last == "invalidate":
@@ -301,18 +307,27 @@ def in_two_phases(engine: sa.Engine, last: str) -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("last", "outcome"),
-    [("commit", "committed"), ("rollback", "rolled_back"), ("invalidate", "unknown")],
+    [
+        ("commit", "committed"),
+        ("rollback", "rolled_back"),
+        ("invalidate", "unknown"),
+        ("refused", "rolled_back"),
+    ],
 )
 async def test_a_prepared_transaction_outlives_its_connection(
     async_url: str, log: Log, last: str, outcome: str
 ) -> None:
-    """Whoever asks for it commits it later, so that a lost connection decides nothing."""
+    """A client may still commit it, so its outcome is unknown; one that was refused has ended."""
     engine = create_async_engine(async_url)
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
+        await connection.exec_driver_sql(LATE)
     handle = leadlog.capture(engine, Person)
+    # With psycopg, the ROLLBACK PREPARED that follows the refusal fails, too.
+    fails = pytest.raises(sa.exc.DBAPIError) if last == "refused" else nullcontext()
     async with engine.connect() as connection:
-        await connection.run_sync(lambda inner: in_two_phases(inner.engine, last))
+        with fails:
+            await connection.run_sync(lambda inner: in_two_phases(inner.engine, last))
     assert log.told() == [("person.create", outcome, 1)]
     handle.release()
     await engine.dispose()

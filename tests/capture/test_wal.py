@@ -10,6 +10,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import chain, groupby
 from typing import Any, NamedTuple
 
@@ -169,13 +170,19 @@ def by_transaction(
 
 def _paired(changes: list[list[RowChange]], records: list[list[Mapping[str, Any]]]) -> list[str]:
     """Return the fewest disagreements; uncertain records may match the next transaction or none."""
-    if not changes:
-        return [f"not committed: {one}" for one in records if not _is_unsure(one)]
-    first = records[0] if records else []
-    found = differences(changes[0], first) + _paired(changes[1:], records[1:])
-    if found and _is_unsure(first) and records:
-        found = min(found, _paired(changes, records[1:]), key=len)
-    return found
+
+    @cache
+    def fewest(change: int, record: int) -> list[str]:
+        """Return the fewest differences from these positions on."""
+        if change == len(changes):
+            return [f"not committed: {one}" for one in records[record:] if not _is_unsure(one)]
+        first = records[record] if record < len(records) else []
+        found = differences(changes[change], first) + fewest(change + 1, record + 1)
+        if found and first and _is_unsure(first):
+            found = min(found, fewest(change, record + 1), key=len)
+        return found
+
+    return fewest(0, 0)
 
 
 def _is_unsure(records: Iterable[Mapping[str, Any]]) -> bool:

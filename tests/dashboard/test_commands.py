@@ -24,6 +24,7 @@ from leadlog.core.clock import format_us, parse
 from leadlog.core.records import shape
 from leadlog.dashboard.model import Log
 from leadlog.dashboard.views import VIEWS, Asked
+from tests.conftest import _unavailable
 
 SOAK = bool(os.environ.get("SOAK"))
 pytestmark = pytest.mark.handmade_lines
@@ -181,7 +182,7 @@ def ask(log) -> Callable[..., dict[str, Any]]:
 def jq() -> Callable[[str], list[Any]]:
     """Run a jq line as a shell does."""
     if shutil.which("jq") is None or shutil.which("zstdcat") is None:
-        pytest.skip("jq or zstdcat is not installed; .ci/system-packages names jq")
+        _unavailable("jq or zstdcat is not installed")
 
     def run(line: str) -> list[Any]:
         done = subprocess.run(

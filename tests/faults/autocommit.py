@@ -7,6 +7,7 @@ that makes a row permanent, before any code has seen its result:
 
 flush      an object of a Session under AUTOCOMMIT
 many       forty objects of a Session, in one flush
+joined     a row of a joined subclass, in a bulk INSERT of a Session, which is two statements
 linked     an object and a row of an association table, in one flush
 core       an INSERT of Core
 text       an INSERT given as text
@@ -38,6 +39,7 @@ from leadlog.recording.capture.targets import attach
 DIRECTORY, URL, *MODES = sys.argv[1:]
 KILLED = 3
 DEADLY = {
+    "joined": r"INSERT INTO memos",
     "linked": r"INSERT INTO links",
     "update": r"UPDATE",
     "with": r"WITH",
@@ -74,6 +76,14 @@ class Note(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     text: Mapped[str]
     tags: Mapped[list[Tag]] = relationship(secondary=links)
+
+
+class Memo(Note):
+    """A joined subclass: its rows are in two tables."""
+
+    __tablename__ = "memos"
+    id: Mapped[str] = mapped_column(sa.ForeignKey("notes.id"), primary_key=True)
+    topic: Mapped[str]
 
 
 def arm(mode: str, kind: type) -> None:
@@ -128,6 +138,11 @@ def write(engine: sa.Engine, mode: str, key: str) -> None:
                 tags = [Tag(id=key)] if mode == "linked" else []
                 session.add(Note(id=f"{key}-{at}", text="password=hunter2", tags=tags))
             session.commit()
+        return
+    if mode == "joined":
+        with Session(engine) as session:
+            row = {"id": key, "text": "password=hunter2", "topic": "x"}
+            session.execute(sa.insert(Memo), [row])
         return
     with engine.connect() as connection:
         if mode == "with":

@@ -11,10 +11,11 @@ from leadlog.core.layout import log_files
 from leadlog.recording.pipeline.policy import finisher_of
 
 LAST = ["committed", "committed", "unknown"]
-"""What became of the three statements, the last of which was answered to nobody."""
+"""Outcomes of the three statements; nobody received the answer to the last."""
 AUTOCOMMIT: dict[str, dict[str, list[str]]] = {
     "flush": {"note.create": LAST},
     "many": {"note.create": ["committed"] * 80 + ["unknown"] * 40},
+    "joined": {"memo.create": ["committed"] * 3},
     "linked": {"note.create": LAST, "links.create": LAST},
     "core": {"note.create": LAST},
     "text": {"note.create": LAST},

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from hashlib import blake2b
 
 import pytest
 
@@ -137,6 +138,24 @@ def test_refused_records_forget_the_person_too(directory, opensearch, key):
         assert len(shipments.refused()) == bool(key)
     for path in kept.parent.iterdir():
         assert b"ana@acme" not in path.read_bytes()
+
+
+def test_a_refused_record_without_an_id_is_replayed_after_an_erasure(directory, opensearch):
+    """Its id is a hash of its line as it was shipped, which pseudonyms change."""
+    event = record("database_operations", AT, lead_identifier=ANA)
+    del event["event_id"]
+    event["operation_details"]["execution_time_ms"] = "poison"
+    append(directory / "database_operations" / f"{DAY}.jsonl", event)
+    destination = to("opensearch", opensearch)
+    assert ship(directory, destination).refused == 1
+    erasure.run(directory, lead_ids=[ANA["lead_id"]], pseudonym_key="pepper", today=LATER)
+    with Shipments(directory, "there") as shipments:
+        (kept,) = shipments.refused()
+    assert blake2b(kept.line, digest_size=16).hexdigest() != kept.event_id
+    shipper = Shipper(directory, destination)
+    report = shipper.replay(3.0)
+    shipper.close()
+    assert (report.sent, report.refused, report.error) == (0, 1, None)
 
 
 def test_what_was_pseudonymised_before_it_was_shipped_is_shipped_so(directory):

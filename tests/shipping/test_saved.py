@@ -104,7 +104,7 @@ def test_each_search_of_the_splunk_dashboard_names_fields_of_the_events(written,
 
 
 def test_splunk_s_settings_name_fields_and_find_the_frames_of_a_traceback(written):
-    """Transforms named in props.conf exist, and their expression parses a real traceback."""
+    """The app is visible, and a transform named in props.conf parses a real traceback."""
     settings = {}
     for name in ("props", "transforms"):
         settings[name] = configparser.RawConfigParser(delimiters=("=",))
@@ -121,4 +121,10 @@ def test_splunk_s_settings_name_fields_and_find_the_frames_of_a_traceback(writte
     assert re.findall(expression, text)[0][0] == __file__
     section, _, key = transform["SOURCE_KEY"].partition(".")
     assert key in record("error_logs", AT)[section]
+    app = configparser.RawConfigParser(delimiters=("=",))
+    app.read(written / "splunk/default/app.conf")
+    assert (app["ui"]["is_visible"], app["ui"]["label"]) == ("true", "leadlog")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", app["launcher"]["version"])
+    meta = (written / "splunk/metadata/default.meta").read_text().splitlines()
+    assert "export = system" in meta[meta.index("[]") :]
     assert len(list((written / "opensearch").iterdir())) == len(LOG_TYPES)

@@ -4,12 +4,11 @@ import json
 import ssl
 import subprocess
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from leadlog.core.errors import SettingsError, ShippingError
+from leadlog.core.errors import LogDirectoryError, SettingsError, ShippingError
 from leadlog.core.places import Content, place_of
 from leadlog.reading import archive
 from leadlog.reading.archive.policy import Policy
@@ -17,7 +16,7 @@ from leadlog.reading.shipments import Shipments, shipping_lock
 from leadlog.reading.shipped import destinations, read_shipments
 from leadlog.shipping import Shipper, configured, from_url
 from tests.shipping.conftest import AT, DAY
-from tests.shipping_receivers import Trouble, append, asking, indexed, record, serving
+from tests.shipping_receivers import Answering, Trouble, append, asking, indexed, record, serving
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -371,36 +370,6 @@ def test_two_processes_never_ship_to_one_destination(directory, fill, opensearch
 # ---------------------------------------------------------------------------------------- secrets
 
 
-class Answering(ThreadingHTTPServer):
-    """Answers every request in the same way, and keeps the requests."""
-
-    def __init__(self, status, headers=(), body=b"{}"):
-        self.asked = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                server.asked.append((self.path, self.headers.get("Authorization")))
-                self.send_response(status)
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_POST = do_PUT = do_GET  # noqa: N815 - http.server's names
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
 TOKEN = "s3cr3t-token-of-the-test"
 
 
@@ -527,6 +496,16 @@ def test_forget_starts_over(directory, fill, opensearch, leadlog):
     assert ship(directory, to(opensearch)).sent == 3
     assert len(indexed(opensearch)) == 3
     assert leadlog("ship", "forget", "nobody").exit_code == 3
+
+
+def test_a_full_disk_is_told_with_a_remedy_that_helps(directory, fill):
+    """The position cannot be stored: the error names the file and asks for space."""
+    fill("error_logs", 1)
+    with Shipments(directory, "elk") as shipments:
+        (pages,) = shipments.connection.execute("PRAGMA page_count").fetchone()
+        shipments.connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(LogDirectoryError, match=r"elk\.sqlite3: .*full; free some space"):
+            shipments.put(error="x" * 1_000_000)
 
 
 def test_what_shipping_writes_is_registered(directory, fill, opensearch):

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from leadlog.core.clock import now_us
+from leadlog.core.errors import ShippingError
 from leadlog.core.settings import load
 from leadlog.shipping import ShippingThreads, configured
 from tests.shipping.conftest import AT, DAY
-from tests.shipping_receivers import Collector, append, indexed, record, serving
+from tests.shipping_receivers import Answering, Collector, append, indexed, record, serving
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -75,6 +76,68 @@ def test_what_ends_a_thread_is_told_and_it_starts_again(directory, fill):
             state.unlink()
             until(lambda: len(collector.ids) == 3, "it did not start again")
     assert "leadlog ship forget there" in said[0]
+    assert collector.ids == ids
+
+
+def test_a_receiver_that_refuses_every_request_is_asked_seldom_and_told_of_once(directory, fill):
+    """A 400 to the first requests, which carry no records, is retried with backoff."""
+    fill("error_logs", 3)
+    said = []
+    with serving(Answering(400, body=b"no")) as server:
+        table = {"type": "opensearch", "personal_data": "plain", "url": server.url}
+        wanted = list(configured({"there": table}).values())
+        with ShippingThreads(directory, wanted, load().settings, said.append):
+            until(lambda: said, "nothing was said")
+            time.sleep(0.7)
+    assert len(server.asked) <= 6  # after 0.05, 0.1, 0.2 and 0.4 s at the earliest
+    assert len(said) == 1
+    assert said[0].startswith(f"there: {server.url}: 400 ")
+
+
+def test_a_run_that_ends_by_itself_is_told_and_started_again(directory, monkeypatch):
+    """An error of the protocol that no retry handles is reported, and never retried at once."""
+    prepared = []
+
+    class Odd:
+        can_erase = False
+
+        def prepare(self):
+            prepared.append(time.monotonic())
+            raise ShippingError("not a protocol")
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("leadlog.shipping.shipper.sender_of", lambda _: Odd())
+    table = {"type": "otlp", "personal_data": "plain", "url": "http://127.0.0.1:9"}
+    said = []
+    wanted = list(configured({"there": table}).values())
+    with ShippingThreads(directory, wanted, load().settings, said.append):
+        until(lambda: len(prepared) == 2, "it did not start again")
+    assert prepared[1] - prepared[0] > 0.9
+    assert said[0] == "there: not a protocol; trying again in 1 s"
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), ValueError("closed file")])
+def test_a_notice_that_cannot_be_printed_does_not_end_shipping(directory, fill, error):
+    """With standard error closed, shipping starts again all the same."""
+    ids = fill("error_logs", 3)
+    state = directory / ".shipping" / "there.sqlite3"
+    state.parent.mkdir()
+    state.write_bytes(b"not a database" * 500)
+    said = []
+
+    def closed(text):
+        said.append(text)
+        raise error
+
+    with serving(Collector("otlp")) as collector:
+        table = {"type": "otlp", "personal_data": "plain", "url": collector.url}
+        wanted = list(configured({"there": table}).values())
+        with ShippingThreads(directory, wanted, load().settings, closed):
+            until(lambda: said, "nothing was said")
+            state.unlink()
+            until(lambda: len(collector.ids) == 3, "it did not start again")
     assert collector.ids == ids
 
 
@@ -152,6 +215,7 @@ def test_a_monitor_ships_and_neither_stalls_nor_kills_harm_its_alerts(
         (("--ship", "nowhere"), "no destination"),
         (("--ship-all", "--ship", "elk"), "--ship NAME or --ship-all"),
         (("--ship-all", "--once"), "leadlog ship --all --once"),
+        (("--ship", "elk", "--summary", "yesterday"), "in addition to --summary"),
     ],
 )
 def test_a_monitor_says_what_is_wrong_with_its_destinations(leadlog, directory, arguments, said):

@@ -268,5 +268,5 @@ def test_what_is_no_sink_is_refused(given: list[Any], said: str) -> None:
 
 def test_a_sink_in_place_of_the_files_has_none_beside_them() -> None:
     """There are no files whose lines they could get."""
-    with pytest.raises(leadlog.SettingsError, match="beside the files"):
+    with pytest.raises(leadlog.SettingsError, match="add to the files, which sink= replaces"):
         leadlog.configure(sink=MemorySink(), sinks=[Kept()])

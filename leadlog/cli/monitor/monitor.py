@@ -85,8 +85,8 @@ def monitor(
     Alerts go to the Apprise URLs in LEADLOG_ALERTS_URLS; the rules are in the table [alerts] of
     leadlog.toml.
 
-    With --ship it does the work of `leadlog ship` too, in a thread for each destination, which
-    neither a receiver that is away nor an error there keeps from watching.
+    With --ship, each destination is shipped to from its own thread; an unreachable receiver or an
+    error there does not affect monitoring.
 
     \b
     Examples:
@@ -102,12 +102,13 @@ def monitor(
     """  # noqa: D301 - click wants real backspaces
     from leadlog.recording.pipeline import configure
 
+    if (once or summary is not None) and (ship_to or ship_all):
+        raise click.UsageError(
+            "--ship needs a continuous monitor; run `leadlog ship --all --once` in addition to "
+            f"{'--once' if summary is None else '--summary'}"
+        )
     if summary is not None:
         ctx.exit(_summarise(directory, summary, as_json=as_json))
-    if once and (ship_to or ship_all):
-        raise click.UsageError(
-            "--ship needs a monitor that goes on; run `leadlog ship --all --once` beside --once"
-        )
     _import(modules)
     pipeline = configure(directory=directory, database=database)
     from leadlog.monitor import Monitor, StandbyError

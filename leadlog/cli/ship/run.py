@@ -12,6 +12,7 @@ import click
 
 from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.terminal import count, message, print_json
+from leadlog.core.errors import ShippingError
 
 if TYPE_CHECKING:
     from leadlog.core.settings import Settings
@@ -129,8 +130,8 @@ def _work(
     try:
         if once:
             shipper.once(give_up)
-        else:
-            shipper.run()
+        elif (error := shipper.run().error) and not stop.is_set():
+            raise ShippingError(error)
     except BaseException as error:  # noqa: BLE001 - raised again in the main thread
         errors.append(error)
         if not once:

@@ -1,4 +1,4 @@
-"""`leadlog ship status`, `leadlog ship forget` and `leadlog ship template`."""
+"""`leadlog ship status`, `forget`, `files` and `template`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,10 +163,10 @@ def template(*, flavour: str, index: str, as_json: bool) -> None:  # noqa: ARG00
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--index", default="leadlog", show_default=True, help="What index names begin with.")
+@click.option("--index", default="leadlog", show_default=True, help="Prefix of the index names.")
 @json_option
 def files(*, folder: Path, index: str, as_json: bool) -> None:
-    """Write what receivers are set up with into a folder.
+    """Write setup files for receivers into a folder.
 
     kibana/ has a dashboard for Kibana and OpenSearch Dashboards (Stack Management, Saved objects,
     Import); splunk/ is an app with a dashboard, props.conf and transforms.conf; elasticsearch/ and
@@ -178,6 +178,7 @@ def files(*, folder: Path, index: str, as_json: bool) -> None:
       cp -r ./receivers/splunk /opt/splunk/etc/apps/leadlog
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.errors import LogDirectoryError
+    from leadlog.core.files import remedy_of
     from leadlog.shipping.saved import receiver_files
 
     found = receiver_files(index)
@@ -188,7 +189,8 @@ def files(*, folder: Path, index: str, as_json: bool) -> None:
             path.write_bytes(content)
         except OSError as error:
             raise LogDirectoryError(
-                f"cannot write {path}: {error.strerror or error}; name a folder that you may write"
+                f"cannot write {path}: {error.strerror or error}; "
+                + remedy_of(error, "name a folder that you may write")
             ) from error
     if as_json:
         print_json({"folder": str(folder), "files": sorted(found)})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from leadlog.core.doors import parameter
 from leadlog.core.errors import LogDirectoryError
-from leadlog.core.files import DRAFT, open_file, remove_abandoned
+from leadlog.core.files import DRAFT, open_file, remedy_of, remove_abandoned
 from leadlog.core.layout import (
     CATEGORIES,
     LogFile,
@@ -96,8 +96,9 @@ def sole_janitor(root: Path) -> Iterator[None]:
         )
     except OSError as error:
         raise LogDirectoryError(
-            f"cannot write {path}: {error.strerror}; run this as the user who writes the log, "
-            f"or change nothing, with {parameter('dry_run=True', '--dry-run')}"
+            f"cannot write {path}: {error.strerror}; "
+            f"{remedy_of(error, 'run this as the user who writes the log')}, or change "
+            f"nothing, with {parameter('dry_run=True', '--dry-run')}"
         ) from error
     try:
         try:

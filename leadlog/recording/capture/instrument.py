@@ -304,6 +304,9 @@ class Instrument:
         elif state is TransactionState.FAILED:
             journal.transaction_of(info, self._dialect).poisoned = True
         elif state is TransactionState.NONE and text:  # it was open before the error
+            transaction = journal.find(info)
+            if transaction is not None and self._is_answered(failure.original_exception):
+                transaction.prepared = False  # a refused PREPARE; COMMIT PREPARED has set it aside
             unsure = "commit" in text.lower()
             journal.finalise(info, journal.UNKNOWN if unsure else journal.ROLLED_BACK)
         meter = current_meter()
@@ -361,6 +364,10 @@ class Instrument:
             still_open = self._state(connection) in (TransactionState.OPEN, TransactionState.FAILED)
             journal.commit_failed(info, still_open=still_open)
 
+    def _is_answered(self, error: BaseException) -> bool:
+        """Return whether an error is the database's or the driver's, and not a timeout."""
+        return isinstance(error, self._dialect.loaded_dbapi.Error)
+
     def _is_lost(self, error: BaseException, connection: Any) -> bool:
         """Return whether the outcome of a COMMIT is unknown."""
         dialect = self._dialect
@@ -386,7 +393,7 @@ class Instrument:
         """Return the first phase of a two-phase commit, after which any client may commit."""
 
         def preparing(connection: Connection, xid: Any) -> None:
-            info = info_of(connection)
+            info, pooled = info_of(connection), connection.connection
             journal.intend(info)
             transaction = journal.find(info)
             if transaction is None:
@@ -396,7 +403,11 @@ class Instrument:
             try:
                 prepare(connection, xid)
             except BaseException as error:
-                transaction.prepared = self._is_lost(error, connection)
+                transaction.prepared = self._is_lost(error, pooled)
+                ended = self._state(pooled) is TransactionState.NONE
+                if ended and self._is_answered(error):
+                    # psycopg sends PREPARE itself, so `_handle_error` has no statement.
+                    journal.finalise(info, journal.ROLLED_BACK)
                 raise
 
         return preparing

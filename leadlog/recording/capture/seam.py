@@ -182,8 +182,11 @@ def subject_of(statement: Any) -> Mapper[Any] | None:
 
 
 def inserted_table(statement: Any) -> Any:
-    """Return the table of an INSERT, which the ORM sends for each table of a class."""
-    return statement._annotations.get("_emit_insert_table", statement.table)
+    """Return the table of one statement of the ORM's bulk INSERT; None for any other INSERT.
+
+    The bulk INSERT sends a statement for each table of the class.
+    """
+    return statement._annotations.get("_emit_insert_table")
 
 
 def conflict_clause(statement: Any) -> Any:

@@ -167,10 +167,11 @@ class _Analysis:
         if len(entity.tables) > 1 or not hasattr(table, "c"):
             # The row of such a table is never complete.
             mapper = entity.mapper if kind == "create" else None
+            of_bulk = seam.inserted_table(statement)
             completes = (
                 mapper is not None
-                and self._subject(statement) is not None
-                and hash(seam.inserted_table(statement)) != hash(mapper.base_mapper.local_table)
+                and of_bulk is not None
+                and hash(of_bulk) != hash(mapper.base_mapper.local_table)
             )
             return StatementTarget(kind, entity, schema, conflicts=conflicts, completes=completes)
         compiled = self._compiled

@@ -203,7 +203,7 @@ def foresee(context: DefaultExecutionContext, *, flushing: bool) -> None:
         return
     found: dict[tuple[int, int | None], Operation] = {}
     for number, target in enumerate(targets_of(context)):
-        if target.kind == "read" or not is_wanted(target):
+        if target.kind == "read" or target.completes or not is_wanted(target):
             continue
         if flushing and target.main.mapper is None and target.table is not None:
             for place in range(len(parameters(context))):
