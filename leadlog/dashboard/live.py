@@ -6,6 +6,7 @@ the connection or the server.
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,6 +31,7 @@ _LONGEST_PAUSE_SECONDS: Final = 0.1
 _STATUS_SECONDS: Final = 0.5
 """Time between two checks of the index by a stream that was not notified."""
 _HEARTBEAT_SECONDS: Final = 10.0
+_logger = logging.getLogger("leadlog.dashboard")
 
 
 class IndexFollower:
@@ -48,28 +50,45 @@ class IndexFollower:
         self.progress = 0.0
         self.trouble: str | None = None
         self._listeners: set[Callable[[], object]] = set()
-        self._watcher = LogWatcher(log.directory)
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._running: tuple[threading.Thread, LogWatcher] | None = None
+        self._sizes: list[tuple[int, int]] | None = None
+        self._listed = 0.0
 
     def start(self) -> None:
-        """Start the thread; idempotent."""
+        """Start the thread; idempotent, and does nothing once stopped.
+
+        Raises:
+            OSError: the process has too many open files.
+        """
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="leadlog-dashboard", daemon=True
-                )
-                self._thread.start()
+            if self._stop.is_set() or self._running is not None:
+                return
+            # Created here, after any fork of a preloading server: workers must not share its pipe.
+            watcher = LogWatcher(self._log.directory)
+            thread = threading.Thread(
+                target=self._run, args=(watcher,), name="leadlog-dashboard", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads
+                watcher.close()
+                raise
+            self._running = thread, watcher
 
     def stop(self) -> None:
-        """Stop the thread and wait for it."""
+        """Stop the thread and wait for it; idempotent."""
         self._stop.set()
-        self._watcher.wake()
         with self._lock:
-            thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join(30)
+            running = self._running
+        if running is None:
+            return
+        thread, watcher = running
+        watcher.wake()
+        thread.join(30)
+        if not thread.is_alive():
+            watcher.close()
 
     @contextmanager
     def listening(self, tell: Callable[[], object]) -> Iterator[None]:
@@ -80,7 +99,9 @@ class IndexFollower:
         """
         with self._lock:
             self._listeners.add(tell)
-        self._watcher.wake()
+            running = self._running
+        if running is not None:
+            running[1].wake()
         try:
             yield
         finally:
@@ -100,33 +121,40 @@ class IndexFollower:
             "trouble": self.trouble,
         }
 
-    def _run(self) -> None:
+    def _run(self, watcher: LogWatcher) -> None:
         try:
-            self._follow()
+            while not self._stop.is_set():
+                try:
+                    self._follow(watcher)
+                except Exception as error:
+                    trouble = f"{type(error).__name__}: {error}"
+                    if trouble != self.trouble:
+                        _logger.exception("the dashboard cannot follow the log")
+                    self.trouble = trouble
+                    self._stop.wait(_IDLE_SECONDS)
         finally:
-            self._watcher.close()
+            watcher.close()
 
-    def _follow(self) -> None:
-        listed, seen = 0.0, None
-        while not self._stop.is_set():
-            began = time.monotonic()
-            try:
-                found = self._changed_sizes()
-                if found != seen or began - listed > _LISTING_SECONDS:
-                    self._log.catch_up(self._told)
-                    seen, listed = found, began
-                self.progress, self.trouble = 1.0, None
-            except (LeadlogError, OSError) as error:
-                self.trouble = str(error)
-                listed = time.monotonic()
-            self._tell()
-            if not self._listeners:
-                self._watcher.wait(_IDLE_SECONDS)
-                continue
-            # A log that grows all the time takes a third of a processor at most.
-            pause = min(2 * (time.monotonic() - began), _LONGEST_PAUSE_SECONDS)
-            if not self._stop.wait(pause):
-                self._watcher.wait()
+    def _follow(self, watcher: LogWatcher) -> None:
+        """Update the index if the log has changed, then wait for the next change."""
+        began = time.monotonic()
+        try:
+            found = self._changed_sizes()
+            if found != self._sizes or began - self._listed > _LISTING_SECONDS:
+                self._log.catch_up(self._told)
+                self._sizes, self._listed = found, began
+            self.progress, self.trouble = 1.0, None
+        except (LeadlogError, OSError) as error:
+            self.trouble = str(error)
+            self._listed = time.monotonic()
+        self._tell()
+        if not self._listeners:
+            watcher.wait(_IDLE_SECONDS)
+            return
+        # A log that grows all the time takes a third of a processor at most.
+        pause = min(2 * (time.monotonic() - began), _LONGEST_PAUSE_SECONDS)
+        if not self._stop.wait(pause):
+            watcher.wait()
 
     def _tell(self) -> None:
         with self._lock:

@@ -112,6 +112,9 @@ class Log:
     def figures(self) -> Iterator[Figures]:
         """Yield the figures of the index, for use by one thread.
 
+        All are of one state of the index, whatever is indexed during the block: the first query
+        begins a transaction that ends with the block.
+
         Raises:
             IndexUnavailableError: the index cannot be read.
         """
@@ -121,7 +124,9 @@ class Log:
             index = Index(self.directory, self._where())
             figures = Figures(index)
         try:
+            index.ask("BEGIN")
             yield figures
+            index.ask("COMMIT")
         except BaseException:
             index.close()
             raise

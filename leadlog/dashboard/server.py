@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
@@ -34,7 +35,7 @@ PAGES: Final = (
 
 _BODY_BYTES: Final = 256 * 1024
 _LARGEST: Final = (1 << 53) - 1
-"""Of whole numbers that JavaScript tells apart."""
+"""Largest integer that JavaScript represents exactly."""
 _OPEN: Final = frozenset({"/login", "/assets/app.css", "/assets/icon.svg"})
 """Paths open to visitors without a token; none shows anything of the log."""
 _log = logging.getLogger("leadlog.dashboard")
@@ -57,6 +58,7 @@ class Application:
         self._log = Log(directory)
         self._follower = IndexFollower(self._log)
         self._kept_queries: Queries | None = None
+        self._lock = threading.Lock()
         self._access = access
         self._stopping: asyncio.Event | None = None
         self._routes = Router(
@@ -76,8 +78,10 @@ class Application:
 
     def close(self) -> None:
         """Stop the thread, cancel queries and close the index; idempotent."""
-        if self._kept_queries is not None:
-            self._kept_queries.cancel_all()
+        with self._lock:
+            queries = self._kept_queries
+        if queries is not None:
+            queries.cancel_all()
         self._follower.stop()
         self._log.close()
 
@@ -222,33 +226,42 @@ class Application:
 
     # -------------------------------------------------------------------------------------- SQL
 
-    @property
     def _queries(self) -> "Queries":
+        """Return the queries of this application; imports modules, so call it in a thread."""
         from leadlog.dashboard.sql import Queries
 
-        if self._kept_queries is None:
-            self._kept_queries = Queries(self._log.directory)
-        return self._kept_queries
+        with self._lock:
+            if self._kept_queries is None:
+                self._kept_queries = Queries(self._log.directory)
+            return self._kept_queries
 
     async def _sql(self, request: Request) -> Response:
-        name, sql, since, until, _ = _asked(await _object(request))
-        return await _answered(lambda: self._queries.run(name, sql, since, until))
+        given = await _object(request)
+
+        def run() -> dict[str, Any]:
+            name, sql, since, until, _ = _asked(given)
+            return self._queries().run(name, sql, since, until)
+
+        return await _answered(run)
 
     async def _cancel(self, request: Request) -> Response:
         given = await _object(request)
-        return _json({"cancelled": self._queries.cancel(str(given.get("name")))}, 200)
+        return await _answered(
+            lambda: {"cancelled": self._queries().cancel(str(given.get("name")))}
+        )
 
     async def _export(self, request: Request) -> Response:
-        name, sql, since, until, form = _asked(await _object(request))
-        pieces = self._queries.export(name, sql, since, until, form)
+        given = await _object(request)
 
-        def first() -> Any:
-            return next(pieces, b"")
+        def begin() -> tuple[Any, Any, str]:
+            name, sql, since, until, form = _asked(given)
+            pieces = self._queries().export(name, sql, since, until, form)
+            return next(pieces, b""), pieces, form
 
         try:
-            begun = await run_in_threadpool(first)
+            begun, pieces, form = await run_in_threadpool(begin)
         except (LeadlogError, OSError) as error:
-            return _told_error(error)
+            return await run_in_threadpool(_told_error, error)
 
         def rest() -> Any:
             yield begun
@@ -312,7 +325,7 @@ async def _answered(work: Callable[[], Any]) -> Response:
         found = await run_in_threadpool(work)
         return await run_in_threadpool(_json, found, 200)
     except (LeadlogError, OSError) as error:
-        return _told_error(error)
+        return await run_in_threadpool(_told_error, error)
     except Exception:  # noqa: BLE001 - whatever it is, the page must hear of it
         _log.exception("a view of the dashboard failed")
         return _json({"error": "This view failed; the server's standard error says why."}, 500)

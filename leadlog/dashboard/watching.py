@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ _LOOK_SECONDS: Final = 0.04
 """Poll interval without change notifications."""
 _TOLD_SECONDS: Final = 0.5
 """Poll interval with inotify, which does not report writes of other machines to a shared folder."""
+_CLOSED: Final = -1
 
 
 class LogWatcher:
@@ -21,10 +23,14 @@ class LogWatcher:
 
     Args:
         directory: the log directory.
+
+    Raises:
+        OSError: the process has too many open files.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._lock = threading.Lock()
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         os.set_blocking(self._read, False)
@@ -32,17 +38,24 @@ class LogWatcher:
         self._untold = False
 
     def close(self) -> None:
-        """Release the system's watches and descriptors."""
-        if self._inotify is not None:
-            self._inotify.close()
-            self._inotify = None
-        os.close(self._read)
-        os.close(self._write)
+        """Release the system's watches and descriptors; idempotent."""
+        with self._lock:
+            if self._read == _CLOSED:
+                return
+            if self._inotify is not None:
+                self._inotify.close()
+                self._inotify = None
+            os.close(self._read)
+            os.close(self._write)
+            # Forgotten here: the system gives the same numbers to the next files that are opened.
+            self._read = self._write = _CLOSED
 
     def wake(self) -> None:
-        """Wake the thread that is waiting."""
-        with suppress(OSError):  # full: it will wake, or closed: it has ended
-            os.write(self._write, b"x")
+        """Wake the thread that is waiting; does nothing once closed."""
+        with self._lock:
+            if self._write != _CLOSED:
+                with suppress(BlockingIOError):  # the pipe is full: the thread will wake
+                    os.write(self._write, b"x")
 
     def wait(self, seconds: float | None = None) -> None:
         """Return when a file has changed, or may have changed, or when woken.
@@ -50,17 +63,19 @@ class LogWatcher:
         Args:
             seconds: wait this long regardless of changes; None to watch the files.
         """
-        wanted: list[Any] = [self._read]
+        # Unlike select(), poll() accepts descriptors above 1023.
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
         if seconds is None:
             self._watch()
             seconds = _LOOK_SECONDS if self._untold else _TOLD_SECONDS
             if self._inotify is not None:
-                wanted.append(self._inotify)
-        ready, _, _ = select.select(wanted, (), (), seconds)
+                poll.register(self._inotify, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
         if self._read in ready:
             with suppress(BlockingIOError):
                 os.read(self._read, 4096)
-        if self._inotify is not None and self._inotify in ready:
+        if self._inotify is not None and self._inotify.fileno() in ready:
             self._inotify.read(timeout=0)
 
     def _watch(self) -> None:

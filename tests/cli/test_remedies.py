@@ -20,6 +20,13 @@ PACKAGES = [Path(package.__file__).parent for package in (leadlog, leadlog_proce
 MENTION = re.compile(r"(?P<before>.?.?)\bleadlog (?P<rest>[a-z-][^`;|\n)\"]*)")
 SURE = ("`", ": ", "$ ", "n ")
 """What stands before a command that is to be run: a backtick, a colon, a prompt, `run`."""
+CODE = re.compile(r"""(?:h\("code", \{\}, "|<code>)(leadlog [^"<]*)""")
+"""A command in the dashboard's scripts and pages."""
+PAGES = sorted(
+    path
+    for path in (ROOT / "leadlog" / "dashboard" / "assets").iterdir()
+    if path.suffix in {".js", ".html"}
+)
 
 
 class Mention(NamedTuple):
@@ -71,6 +78,9 @@ def mentions() -> list[Mention]:
         ROOT / "README.md",
     ]:
         found += mentions_in(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
+    for path in PAGES:
+        for command in CODE.findall(path.read_text(encoding="utf-8")):
+            found += mentions_in(str(path.relative_to(ROOT)), f"`{command}`")
     return found
 
 
@@ -119,6 +129,12 @@ def test_every_command_that_is_named_exists():
     ]
     assert wrong == []
     assert sum(one.is_sure for one in FOUND) > 100
+
+
+def test_every_command_on_the_dashboard_s_pages_is_found():
+    """The commands in scripts and pages are among those that are checked."""
+    found = {" ".join(one.words) for one in FOUND if one.where.startswith("leadlog/dashboard/")}
+    assert {"sync both", "migrate", "demo", "dashboard", "report -o report.html"} <= found
 
 
 COMMANDS = sorted({tuple(path) for one in FOUND if (path := resolved(one.words)[0])})

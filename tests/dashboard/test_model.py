@@ -30,6 +30,7 @@ from leadlog.dashboard.model import (
     session,
     window,
 )
+from leadlog.reading.index import Index
 from leadlog.reading.merged import read_merged
 from leadlog.reading.shipments import Shipments
 from tests.bench.made_events import blank, write
@@ -286,6 +287,49 @@ def test_events_are_told_once_by_their_numbers_whatever_comes_between(log, root)
         assert figures.position() == (generation, position)
     period = window("2026-11-01", "2026-11-10", now=NOW)
     assert explore(log, period, filter_of("")).total == len(events(root))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda log, period: now(log, period),
+        lambda log, period: explore(log, period, filter_of("")),
+        lambda log, period: explore(log, period, filter_of("ms>1")),
+        lambda log, period: heatmap(log, period, filter_of("")),
+        lambda log, period: rows(log, period, filter_of("")),
+        lambda log, period: runs(log, period),
+    ],
+    ids=["now", "explore", "filtered", "heatmap", "rows", "runs"],
+)
+def test_a_kind_that_is_indexed_while_a_view_is_read_is_in_the_next_one(
+    log, root, monkeypatch, view
+):
+    """A view is of one moment: of before, whichever of its queries a new kind comes after."""
+    period = window("2026-11-01", "2026-11-09T23:59:59.5Z", now=NOW)
+    path = root / "database_operations" / f"{DAYS[2]}.jsonl"
+    line = orjson.loads(path.read_bytes().splitlines()[0])
+    ask, left, added = Index.ask, [-1], 0
+
+    def interrupted(index, sql, parameters=()):
+        found = ask(index, sql, parameters)
+        left[0] -= sql.startswith("SELECT")
+        if left[0] == 0 and sql.startswith("SELECT"):
+            line["operation_details"]["operation_type"] = f"new_{added}"
+            with path.open("ab") as stream:
+                stream.write(orjson.dumps(line) + b"\n")
+            with Index(root) as other:
+                other.catch_up()
+                other.add_up()
+        return found
+
+    monkeypatch.setattr(Index, "ask", interrupted)
+    known = view(log, period)
+    while left[0] < 0 and added < 8:
+        left[0] = added + 1
+        assert view(log, period) == known, added
+        added += 1
+        known = view(log, period) if left[0] < 0 else known
+    assert added > 1
 
 
 def test_a_file_that_was_replaced_is_counted_anew_and_followers_are_told(log, root):

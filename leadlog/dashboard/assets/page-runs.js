@@ -22,7 +22,7 @@ export async function show(context) {
     const some = found.runs.length > 0, foretold = found.runs.some((run) => run.expected_ms !== null);
     tiles.hidden = runsCard.hidden = !some;
     shippingCard.hidden = !found.shipping.length;
-    fill(none, some ? null : empty("No runs", "Neither a sync nor a migration ended in this period. ", h("code", {}, "leadlog sync run"), " and ", h("code", {}, "leadlog migrate"), " make some."));
+    fill(none, some ? null : empty("No runs", "Neither a sync nor a migration ended in this period. ", h("code", {}, "leadlog sync both"), " and ", h("code", {}, "leadlog migrate"), " make some."));
     if (some) {
       const of = found.total > found.runs.length ? `, newest ${count(found.runs.length)}` : "";
       fill(tiles, tile("Failed", count(found.failed), found.failed > 0), tile(`Conflicts${of}`, count(found.conflicts)), tile(`Waited for rate limits${of}`, ms(found.waited_ms)), tile(`Rejected${of}`, count(found.rejected), found.rejected > 0));

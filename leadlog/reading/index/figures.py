@@ -67,8 +67,8 @@ class Scores(NamedTuple):
         bin: twentieth of the score, 0 to 19.
         source: of the leads; None where it is not known.
         issues: codes that say why the score is what it is.
-        n: how many.
-        thousandths: what the scores add up to.
+        n: number of scores.
+        thousandths: sum of the scores in thousandths.
     """
 
     day: int
