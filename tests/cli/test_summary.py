@@ -80,7 +80,7 @@ def test_a_sealed_day_is_marked_as_near_and_exact_on_request(run, logged):
         (["--week", "2026-W60"], "write it like 2026-W48"),
         (["--date", DAY, "--week", DAY], "give one of --date, --week"),
         (["--to", DAY], "--to needs --from"),
-        (["--from", DAY, "--to", "2026-11-17"], "turn them round"),
+        (["--from", DAY, "--to", "2026-11-17"], "swap them"),
     ],
 )
 def test_what_is_no_period_is_refused(run, logged, arguments, message):
