@@ -24,7 +24,7 @@ CODE = re.compile(r"""(?:h\("code", \{\}, "|<code>)(leadlog [^"<]*)""")
 """A command in the dashboard's scripts and pages."""
 PAGES = sorted(
     path
-    for path in (ROOT / "leadlog" / "dashboard" / "assets").iterdir()
+    for path in (PACKAGES[0] / "dashboard" / "assets").iterdir()
     if path.suffix in {".js", ".html"}
 )
 
@@ -80,7 +80,7 @@ def mentions() -> list[Mention]:
         found += mentions_in(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
     for path in PAGES:
         for command in CODE.findall(path.read_text(encoding="utf-8")):
-            found += mentions_in(str(path.relative_to(ROOT)), f"`{command}`")
+            found += mentions_in(str(path.relative_to(PACKAGES[0].parent)), f"`{command}`")
     return found
 
 
