@@ -29,7 +29,7 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def _end(value: Any) -> Any:
-    """Return the end of a range if the database's range, unbounded, does not tell its type."""
+    """Return the end of a logged range when the range found has no end to take its type from."""
     if type(value) is not str:
         return value
     return dt.date.fromisoformat(value) if len(value) == 10 else dt.datetime.fromisoformat(value)
